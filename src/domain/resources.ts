@@ -1,0 +1,148 @@
+/** What the API calls clusters, storages, jobs and job versions. Instants are RFC 3339 UTC with milliseconds. */
+import type { Labels, Reference } from './snapshot.ts'
+
+/** A secret is never in the database: only where the installation keeps it. */
+export type SecretReference = { env: string } | { file: string }
+
+export type ClusterAuth =
+  | { type: 'none' }
+  | { type: 'basic'; username: string; password: SecretReference }
+  | { type: 'bearer'; token: SecretReference }
+  | { type: 'clientCertificate'; certificate: SecretReference; key: SecretReference; ca?: SecretReference }
+
+export const CLUSTER_MODES = ['MANAGE', 'OBSERVE_ONLY'] as const
+export type ClusterMode = (typeof CLUSTER_MODES)[number]
+
+/** What a cluster can do, read from its version and its own answers (`flink-rest-api.md` §12). */
+export type ClusterCapabilities = {
+  /** 1.15: our own trigger ids, formats, 404 for unknown operations. Without it we trigger nothing. */
+  idempotentTriggers: boolean
+  /** 1.17 */
+  triggerCheckpoint: boolean
+  /** `features.web-submit` of `/config`: the jar endpoints answer. */
+  jarSubmission: boolean
+  /** 1.20: `claimMode` and the new configuration keys. */
+  claimMode: boolean
+}
+
+export type ClusterFingerprint = { haClusterId: string | null; kubernetesClusterId: string | null }
+
+export type Cluster = {
+  id: string
+  name: string
+  url: string
+  auth: ClusterAuth
+  mode: ClusterMode
+  followIdentity: boolean
+  flinkVersion: string | null
+  capabilities: ClusterCapabilities | null
+  fingerprint: ClusterFingerprint | null
+  reachable: boolean | null
+  /** When the last change of what we know was observed. */
+  observedAt: string | null
+  lastError: string | null
+  createdAt: string
+  updatedAt: string
+  etag: string
+}
+
+export const STORAGE_PROVIDERS = [
+  'aws',
+  'oss',
+  'cos',
+  'obs',
+  'gcs',
+  'minio',
+  'generic',
+  'local',
+  'flink-only',
+] as const
+export type StorageProvider = (typeof STORAGE_PROVIDERS)[number]
+
+export type StorageCredentials = {
+  accessKeyId?: SecretReference
+  secretAccessKey?: SecretReference
+  sessionToken?: SecretReference
+  roleArn?: string
+}
+
+export type Storage = {
+  id: string
+  name: string
+  uri: string
+  provider: StorageProvider
+  endpoint: string | null
+  region: string | null
+  pathStyle: boolean | null
+  credentials: StorageCredentials | null
+  clearCheckpoints: boolean
+  createdAt: string
+  updatedAt: string
+  etag: string
+}
+
+export type JobAttachment = { flinkJobId: string } | { flinkJobName: string }
+
+export const RUN_STATES = [
+  'SUBMITTING',
+  'RUNNING',
+  'STOPPING',
+  'FINISHED',
+  'CANCELED',
+  'FAILED',
+  'LOST',
+] as const
+export type RunState = (typeof RUN_STATES)[number]
+export const ENDED_RUN_STATES = [
+  'FINISHED',
+  'CANCELED',
+  'FAILED',
+  'LOST',
+] as const satisfies readonly RunState[]
+
+export type Job = {
+  id: string
+  name: string
+  cluster: Reference
+  savepointStorage: Reference
+  attach: JobAttachment | null
+  allowStop: boolean
+  savepointTimeoutSeconds: number
+  labels: Labels
+  latestVersion: number | null
+  /** What the last observation says; null before the first one. */
+  run: {
+    id: string
+    flinkJobId: string
+    epoch: number
+    state: RunState
+    /** Flink's own word, e.g. RESTARTING. */
+    flinkState: string
+    startedAt: string
+    endedAt: string | null
+  } | null
+  /** The Flink job ids that match the name when more than one is live; nothing is triggered then. */
+  ambiguous: string[] | null
+  createdAt: string
+  updatedAt: string
+  etag: string
+}
+
+/** Any further property of a version is kept as given; `start` (a later step) reads it. */
+export type JobVersionSpec = {
+  artifact?: string
+  entryClass?: string
+  programArgs?: string[]
+  parallelism?: number
+  maxParallelism?: number
+  checkpointing?: Record<string, unknown>
+  state?: Record<string, unknown>
+  flinkConfiguration?: Record<string, string>
+}
+
+export type JobVersion = JobVersionSpec & {
+  number: number
+  labels: Labels
+  createdAt: string
+  createdBy: string
+}

@@ -1,0 +1,475 @@
+/** What services need from outside, as interfaces. `db`, `flink`, `storage` and `queue` implement them; `wiring` joins them. */
+import type {
+  CheckpointConfig,
+  CheckpointStatistics,
+  ClusterFingerprint,
+  FlinkClusterInfo,
+  FlinkJob,
+  JobException,
+  SavepointAnswer,
+  TriggerAnswer,
+  TriggerRequest,
+} from './domain/flink.ts'
+import type { Location } from './domain/location.ts'
+import type {
+  Cluster,
+  ClusterAuth,
+  ClusterCapabilities,
+  ClusterMode,
+  Job,
+  JobAttachment,
+  JobVersion,
+  JobVersionSpec,
+  RunState,
+  Storage,
+  StorageCredentials,
+  StorageProvider,
+} from './domain/resources.ts'
+import type { FollowedJob, RunChange } from './domain/run-observation.ts'
+import type {
+  AttemptOutcome,
+  Labels,
+  Reference,
+  SavepointFormat,
+  Snapshot,
+  SnapshotKind,
+  SnapshotSource,
+  Transition,
+} from './domain/snapshot.ts'
+import type { SnapshotStatus } from './domain/snapshot-status.ts'
+
+// ---------------------------------------------------------------------------------------------------- Flink
+
+/** How to reach one cluster; `key` changes when url or auth change, so that a connection pool is never stale. */
+export type ClusterAddress = { key: string; namespace: string; url: string; auth: ClusterAuth }
+
+/**
+ * One Flink JobManager REST address. Every method throws FlinkUnavailableError when Flink could not be asked
+ * (refused, timed out, 5xx, leader election, over-long or unreadable answer); that is never a failed savepoint.
+ */
+export interface FlinkClient {
+  /** GET /config: version and capabilities. */
+  describeCluster(): Promise<FlinkClusterInfo>
+  /** HA and Kubernetes cluster id from GET /jobmanager/config, null where not reported. */
+  readFingerprint(): Promise<ClusterFingerprint>
+  /** GET /jobs/overview: the one cheap poll of a cluster. */
+  listJobs(): Promise<FlinkJob[]>
+  /** GET /jobs/:id; null when this JobManager does not know the job now (which is not an end). */
+  findJob(flinkJobId: string): Promise<FlinkJob | null>
+  /** GET /jobs/:id/exceptions, newest first; empty when the job is unknown. */
+  listExceptions(flinkJobId: string): Promise<JobException[]>
+  /** GET /jobs/:id/checkpoints; null when the job is unknown or has no checkpoint coordinator. */
+  readCheckpoints(flinkJobId: string): Promise<CheckpointStatistics | null>
+  /** GET /jobs/:id/checkpoints/config; null when the job is unknown or has no checkpoint coordinator. */
+  readCheckpointConfig(flinkJobId: string): Promise<CheckpointConfig | null>
+  /** POST /jobs/:id/savepoints with our own trigger id. Never retried by the client. */
+  triggerSavepoint(request: TriggerRequest): Promise<TriggerAnswer>
+  /** GET /jobs/:id/savepoints/:triggerid, for savepoints and stops. */
+  readSavepoint(flinkJobId: string, triggerId: string): Promise<SavepointAnswer>
+}
+
+export interface FlinkConnections {
+  /** The client of a cluster; its pool is kept while used and closed when idle. */
+  to(cluster: ClusterAddress): FlinkClient
+  close(): Promise<void>
+}
+
+// -------------------------------------------------------------------------------------------------- storage
+
+/** How to reach one storage; `key` changes when any of it changes. `root` is the parsed `uri`. */
+export type StorageAddress = {
+  key: string
+  namespace: string
+  root: Location
+  provider: StorageProvider
+  endpoint: string | null
+  region: string | null
+  pathStyle: boolean | null
+  credentials: StorageCredentials | null
+}
+
+export type StoredObject = { location: Location; sizeBytes: number; modifiedAt: Date | null }
+export type ObjectPage = { objects: StoredObject[]; nextPageToken: string | null }
+export type DeleteFailure = { location: Location; code: string; message: string }
+
+/**
+ * The objects below one storage root. Every location is compared with the root segment by segment before anything is
+ * sent; outside it the call throws LOCATION_OUTSIDE_ROOT. Failures throw StorageError.
+ */
+export interface ObjectStore {
+  /** Objects below `prefix` (a directory: its own name followed by `/`), in key order, one page of at most 1000. */
+  list(prefix: Location, options?: { pageSize?: number; pageToken?: string }): Promise<ObjectPage>
+  /** null when the object does not exist (proven: the store answered so). */
+  head(location: Location): Promise<StoredObject | null>
+  /** `length` bytes from `offset`, fewer at the end of the object; null when the object does not exist. */
+  readRange(location: Location, offset: number, length: number): Promise<Uint8Array | null>
+  /** The whole object as chunks; throws StorageError `not-found`. */
+  read(location: Location): AsyncIterable<Uint8Array>
+  put(location: Location, bytes: Uint8Array): Promise<void>
+  /** Deletes up to any number of objects in batches; a missing one counts as deleted. Answers what was not deleted. */
+  deleteMany(locations: readonly Location[]): Promise<DeleteFailure[]>
+}
+
+export interface ObjectStores {
+  /** The store of a storage; throws DomainError STORAGE_NOT_ADDRESSABLE for provider `flink-only`. */
+  of(storage: StorageAddress): ObjectStore
+  close(): Promise<void>
+}
+
+/** Reads a secret by reference; throws DomainError SECRET_REFERENCE_INVALID or SECRET_MISSING. Values are never logged. */
+export interface Secrets {
+  read(namespace: string, reference: { env: string } | { file: string }): Promise<string>
+}
+
+// ------------------------------------------------------------------------------------------------- database
+
+/** Whose row; every statement carries it. */
+export type Scope = { namespaceId: string }
+export type IdempotencyKey = { principal: string; route: string; key: string; bodyHash: string }
+export type PageRequest = { pageSize: number; after: string | null }
+export type PageOf<Item> = { items: Item[]; next: string | null }
+
+/** How an insert guarded by an idempotency key ended: `replayed` names the resource of the first request. */
+export type Inserted = { kind: 'inserted' } | { kind: 'replayed'; id: string } | { kind: 'key-reused' }
+
+export interface NamespaceRepository {
+  /** Creates the namespace when it is new; answers its id. */
+  ensure(name: string): Promise<string>
+}
+
+export type ClusterRow = Cluster & { address: ClusterAddress }
+export type ClusterValues = Pick<Cluster, 'name' | 'url' | 'auth' | 'mode' | 'followIdentity'>
+
+export interface ClusterRepository {
+  /** Throws DomainError NAME_TAKEN. */
+  insert(scope: Scope, id: string, values: ClusterValues, idempotency?: IdempotencyKey): Promise<Inserted>
+  /** By id or name; null when there is none in this namespace. */
+  find(scope: Scope, reference: string): Promise<ClusterRow | null>
+  list(scope: Scope, page: PageRequest): Promise<PageOf<Cluster>>
+  /** Changes one row version to the next; false when `etag` is no longer the row's. */
+  update(scope: Scope, id: string, etag: string, values: Partial<ClusterValues>): Promise<boolean>
+  /** What keeps the cluster from being deleted, or `deleted`; `stale` when `etag` is no longer the row's. */
+  remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
+}
+
+export type StorageRow = Storage & { address: StorageAddress }
+export type StorageValues = Omit<Storage, 'id' | 'createdAt' | 'updatedAt' | 'etag'>
+
+export interface StorageRepository {
+  /** Throws DomainError NAME_TAKEN, or STORAGE_ROOT_OVERLAP when another namespace's root overlaps. */
+  insert(scope: Scope, id: string, values: StorageValues, idempotency?: IdempotencyKey): Promise<Inserted>
+  find(scope: Scope, reference: string): Promise<StorageRow | null>
+  list(scope: Scope, page: PageRequest): Promise<PageOf<Storage>>
+  /** Throws DomainError STORAGE_ROOT_IN_USE when `uri` changes while a job or an uncleared snapshot lies there. */
+  update(scope: Scope, id: string, etag: string, values: Partial<StorageValues>): Promise<boolean>
+  remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
+}
+
+export type JobValues = {
+  name: string
+  clusterId: string
+  savepointStorageId: string
+  attach: JobAttachment | null
+  allowStop: boolean
+  savepointTimeoutSeconds: number
+  labels: Labels
+}
+
+export interface JobRepository {
+  /** Throws DomainError NAME_TAKEN or ALREADY_ATTACHED. */
+  insert(scope: Scope, id: string, values: JobValues, idempotency?: IdempotencyKey): Promise<Inserted>
+  find(scope: Scope, reference: string): Promise<Job | null>
+  list(scope: Scope, page: PageRequest, filter: { labels?: Labels; clusterId?: string }): Promise<PageOf<Job>>
+  update(scope: Scope, id: string, etag: string, values: Partial<Omit<JobValues, 'name'>>): Promise<boolean>
+  /** Soft: its snapshots stay, its name is free. */
+  remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
+  /** The next number, in one statement. */
+  insertVersion(
+    scope: Scope,
+    jobId: string,
+    version: { spec: JobVersionSpec; labels: Labels; createdBy: string },
+    idempotency?: IdempotencyKey,
+  ): Promise<
+    { kind: 'inserted'; number: number } | { kind: 'replayed'; number: number } | { kind: 'key-reused' }
+  >
+  findVersion(scope: Scope, jobId: string, number: number): Promise<JobVersion | null>
+  listVersions(scope: Scope, jobId: string, page: PageRequest): Promise<PageOf<JobVersion>>
+}
+
+/** All that `POST savepoints` must know, read in one statement. */
+export type SavepointContext = {
+  job: Reference & {
+    savepointTimeoutSeconds: number
+    /** Someone else starts it; false for a managed job. */
+    attached: boolean
+    latestVersion: number | null
+    ambiguous: string[] | null
+  }
+  cluster: Pick<Cluster, 'name' | 'mode' | 'flinkVersion' | 'capabilities' | 'followIdentity'> & {
+    identityChanged: boolean
+  }
+  storage: Reference & { uri: string }
+  run: { id: string; state: RunState; version: number | null } | null
+  /** The owner of the cluster is alive and its last poll succeeded: what `run` says was confirmed under 10 s ago. */
+  observationIsFresh: boolean
+  unsettled: { id: string } | null
+  /** The newest Present savepoint of the version that runs now, with its age. */
+  fresh: { id: string; completedAt: string; ageSeconds: number } | null
+}
+
+export type NewSavepoint = {
+  id: string
+  job: Reference
+  runId: string | null
+  jobVersion: number | null
+  storage: Reference
+  source: SnapshotSource
+  description: string
+  labels: Labels
+  format: SavepointFormat
+  timeoutSeconds: number
+  expiresAt: string | null
+  /** Ends in `/`; everything Flink writes for it lies below. */
+  ownedPrefix: string
+  triggerId: string
+  directory: string
+  createdBy: string
+}
+
+export type SnapshotFilter = {
+  jobId?: string
+  kind?: SnapshotKind
+  status?: SnapshotStatus[]
+  source?: SnapshotSource[]
+  version?: number
+  labels?: Labels
+  createdAfter?: string
+  createdBefore?: string
+  orderBy: 'createdAt' | 'completedAt'
+  order: 'asc' | 'desc'
+}
+
+export interface SnapshotRepository {
+  /** `reuse`: also look for a fresh Present savepoint of the current run and version. */
+  readContext(scope: Scope, job: string, reuse: boolean): Promise<SavepointContext | null>
+  /** Row, first attempt, transition, event and idempotency record in one statement. `in-progress`: another is unsettled. */
+  insertSavepoint(
+    scope: Scope,
+    savepoint: NewSavepoint,
+    idempotency?: IdempotencyKey,
+  ): Promise<
+    { kind: 'inserted'; snapshot: Snapshot } | { kind: 'in-progress' } | { kind: 'idempotency-race' }
+  >
+  /** What an earlier request with this key did; null when there was none. */
+  findIdempotent(
+    scope: Scope,
+    key: IdempotencyKey,
+  ): Promise<{ kind: 'replayed'; id: string } | { kind: 'key-reused' } | null>
+  /** false when the key is taken (a race, or an expired record that is removed now): look again. */
+  rememberIdempotent(scope: Scope, key: IdempotencyKey, id: string): Promise<boolean>
+  find(scope: Scope, id: string): Promise<Snapshot | null>
+  list(scope: Scope, filter: SnapshotFilter, page: PageRequest): Promise<PageOf<Snapshot>>
+  update(
+    scope: Scope,
+    id: string,
+    etag: string | null,
+    changes: { description?: string; labels?: Labels; pinned?: boolean; expiresAt?: string | null },
+  ): Promise<boolean>
+  listTransitions(scope: Scope, id: string): Promise<Transition[]>
+  /** Of these snapshots, the ones that are no longer Creating. */
+  findDecided(ids: readonly string[]): Promise<string[]>
+}
+
+// ------------------------------------------------------------------------------------------ work on savepoints
+
+/** An attempt as the worker sees it. */
+export type AttemptWork = {
+  number: number
+  triggerId: string
+  flinkJobId: string | null
+  directory: string
+  createdAt: Date
+  askedAt: Date | null
+  askedFlinkStart: number | null
+  afterRescale: boolean
+  outcome: AttemptOutcome | null
+}
+
+/** A savepoint claimed for one worker, with everything a step needs. `now` is the database's. */
+export type SavepointWork = {
+  id: string
+  namespaceId: string
+  namespace: string
+  status: SnapshotStatus
+  source: SnapshotSource
+  format: SavepointFormat
+  ownedPrefix: string
+  createdAt: Date
+  deadlineAt: Date
+  settledAt: Date | null
+  now: Date
+  tries: number
+  job: Reference
+  attempt: AttemptWork
+  /** Attempts so far that count against the limit of three. */
+  countedAttempts: number
+  run: {
+    id: string
+    flinkJobId: string
+    state: RunState
+    flinkStartTime: number
+    allTasksRunning: boolean
+    tasksRunningSince: Date | null
+  } | null
+  attach: JobAttachment | null
+  ambiguous: string[] | null
+  observationIsFresh: boolean
+  cluster: {
+    name: string
+    mode: ClusterMode
+    flinkVersion: string | null
+    identityChanged: boolean
+    supported: boolean
+    address: ClusterAddress
+  }
+  storage: StorageAddress
+  /** Proof of the claim: every later write carries it and is refused once another worker has claimed the row. */
+  lease: string
+}
+
+export type SnapshotFacts = {
+  completedAt?: Date
+  durationMs?: number | null
+  location?: string
+  locationKey?: string
+  flinkCheckpointId?: number | null
+  checkpointType?: string | null
+  sizeBytes?: number | null
+  uploadedBytes?: number | null
+  flinkVersion?: string | null
+  verdict?: string
+}
+
+export type AttemptEnd = {
+  outcome: AttemptOutcome
+  failure?: { code: string; message: string }
+  orphanLocation?: string | null
+}
+
+export type StatusMove = {
+  to: SnapshotStatus
+  reason: string
+  message?: string | null
+  facts?: SnapshotFacts
+  failure?: { code: string; message: string }
+  attempt?: AttemptEnd
+  /** The answer is final: frees the job for the next savepoint. */
+  settled: boolean
+  /** Look again after so many milliseconds; null when nothing is left to do. */
+  nextActionInMs: number | null
+}
+
+export type MoveResult = 'moved' | 'stale' | 'missing'
+
+export interface SavepointWorkRepository {
+  /** Claims up to `limit` due savepoints, oldest first, skipping those other workers hold. */
+  claimDue(limit: number): Promise<SavepointWork[]>
+  /** Commits `asked_at` before Flink hears of it. false when the lease was lost. */
+  markAsked(work: SavepointWork, flinkJobId: string, flinkStartTime: number): Promise<Date | null>
+  /** The guarded UPDATE with its transition, event and attempt end, one statement. */
+  move(work: SavepointWork, move: StatusMove): Promise<MoveResult>
+  /** Ends the current attempt and begins the next one with its own trigger id and directory, one statement. */
+  beginAttempt(
+    work: SavepointWork,
+    ended: AttemptEnd,
+    next: { triggerId: string; directory: string; afterRescale: boolean; startInMs: number },
+  ): Promise<boolean>
+  /** Gives the lease back and says when to look again (null: never). `settled` frees the job, `tries` is the backoff. */
+  release(
+    work: SavepointWork,
+    next: { nextActionInMs: number | null; tries: number; settled?: boolean; attempt?: AttemptEnd },
+  ): Promise<boolean>
+}
+
+// ---------------------------------------------------------------------------------------------- observation
+
+export type ObservedCluster = {
+  id: string
+  namespaceId: string
+  name: string
+  address: ClusterAddress
+  flinkVersion: string | null
+  fingerprint: ClusterFingerprint | null
+  identityChanged: boolean
+  followIdentity: boolean
+  reachable: boolean | null
+  lastError: string | null
+}
+
+export interface ObservationRepository {
+  registerWorker(workerId: string): Promise<void>
+  /** false when the worker was silent for longer than the lease: it owns nothing any more and must take a new id. */
+  heartbeat(workerId: string, leaseMs: number): Promise<boolean>
+  removeWorker(workerId: string): Promise<void>
+  /** Takes clusters nobody (alive) polls, a fair share at a time. */
+  claimClusters(workerId: string, leaseMs: number): Promise<void>
+  listOwnClusters(workerId: string): Promise<ObservedCluster[]>
+  listFollowedJobs(clusterId: string): Promise<FollowedJob[]>
+  /** Written only when something changed; refused when the worker no longer owns the cluster. */
+  recordCluster(
+    workerId: string,
+    clusterId: string,
+    seen: {
+      reachable: boolean
+      lastError: string | null
+      flinkVersion?: string
+      capabilities?: ClusterCapabilities
+      fingerprint?: ClusterFingerprint
+    },
+  ): Promise<boolean>
+  /** All changes of one poll in one statement; refused when the worker no longer owns the cluster. */
+  recordRuns(workerId: string, clusterId: string, changes: readonly RunChange[]): Promise<boolean>
+}
+
+// --------------------------------------------------------------------------------------------------- metrics
+
+/** Ages in seconds; null where nothing is known yet. */
+export type JobGauge = {
+  job: string
+  restorePointAgeSeconds: number | null
+  observationAgeSeconds: number | null
+}
+
+export type InstallationGauges = {
+  clearingOldestSeconds: number
+  sweepLagSeconds: number
+  /** Exact for Creating and Clearing, estimated for the others. */
+  snapshots: Record<string, number>
+}
+
+export interface MetricsRepository {
+  readJobs(scope: Scope): Promise<JobGauge[]>
+  readInstallation(): Promise<InstallationGauges>
+}
+
+/** Counts what happened in this process. */
+export interface SavepointMeter {
+  settled(savepoint: { outcome: SnapshotStatus; reason: string; durationMs: number | null }): void
+}
+
+// ---------------------------------------------------------------------------------------------------- queue
+
+/** Hints that somebody should look again; losing every one of them only costs time. */
+export interface Nudges {
+  /** Never throws: a nudge that could not be sent is logged, and the sweep finds the row. */
+  savepointDue(): void
+}
+
+/** Named places where tests may end the process; a no-op in production. */
+export type CrashPoint = (name: string) => void
+
+export type Log = {
+  info(fields: Record<string, unknown>, message: string): void
+  warn(fields: Record<string, unknown>, message: string): void
+  error(fields: Record<string, unknown>, message: string): void
+}
