@@ -1,0 +1,62 @@
+import { rmdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Location, relativeSegments } from '../domain/location.ts'
+import type { DeleteFailure } from '../ports.ts'
+import { findUnsafe, requireInside } from './guard.ts'
+import { codeOf, isMissing } from './local-errors.ts'
+import { isPathInside, resolveEntry, resolveTarget } from './local-paths.ts'
+
+/** Deletes files and links (never what a link points to), then the folders they leave empty, up to but not the root. */
+export async function deleteFiles(
+  realRoot: string,
+  root: Location,
+  locations: readonly Location[],
+): Promise<DeleteFailure[]> {
+  for (const location of locations) requireInside(root, location)
+  // all are looked at before one is deleted: a link that leads outside stops the whole call
+  for (const location of locations) {
+    if (findUnsafe(location) === null) await resolveTarget(realRoot, root, location)
+  }
+  const failures: DeleteFailure[] = []
+  for (const location of locations) {
+    const failure = await deleteFile(realRoot, root, location)
+    if (failure !== null) failures.push({ location, ...failure })
+  }
+  return failures
+}
+
+async function deleteFile(
+  realRoot: string,
+  root: Location,
+  location: Location,
+): Promise<{ code: string; message: string } | null> {
+  const problem = findUnsafe(location)
+  if (problem !== null) return { code: 'LOCATION_INVALID', message: `Never touched: ${problem}` }
+  const path = await resolveEntry(realRoot, root, location)
+  if (path === null) return null
+  // a link inside the root can still lead into somebody else's folder, whose name was never compared
+  if (path !== join(realRoot, ...relativeSegments(root, location))) {
+    return { code: 'SYMBOLIC_LINK', message: 'Never touched: its folder is reached through a symbolic link' }
+  }
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!isMissing(error)) return { code: codeOf(error), message: String(error) }
+  }
+  await removeEmptyFolders(realRoot, dirname(path))
+  return null
+}
+
+async function removeEmptyFolders(realRoot: string, deepest: string): Promise<void> {
+  for (
+    let folder = deepest;
+    folder !== realRoot && isPathInside(realRoot, folder);
+    folder = dirname(folder)
+  ) {
+    try {
+      await rmdir(folder)
+    } catch {
+      return // not empty, or not ours to remove: the files are gone, which is what was asked
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import type { ObjectStore } from '../ports.ts'
+
+/** An object store that holds connections. */
+export type OpenStore = ObjectStore & { close(): void }
+
+/**
+ * One address's store, opened when first used and again after it was closed for being idle, so that whoever keeps an
+ * ObjectStore never holds a dead one.
+ */
+export class SharedStore implements ObjectStore {
+  readonly #open: () => OpenStore
+  #store: OpenStore | null = null
+  #callsUnderWay = 0
+  #lastUsedAt = 0
+
+  constructor(open: () => OpenStore) {
+    this.#open = open
+  }
+
+  list: ObjectStore['list'] = (prefix, options) => this.#use((store) => store.list(prefix, options))
+  head: ObjectStore['head'] = (location) => this.#use((store) => store.head(location))
+  readRange: ObjectStore['readRange'] = (location, offset, length) =>
+    this.#use((store) => store.readRange(location, offset, length))
+  put: ObjectStore['put'] = (location, bytes) => this.#use((store) => store.put(location, bytes))
+  deleteMany: ObjectStore['deleteMany'] = (locations) => this.#use((store) => store.deleteMany(locations))
+
+  async *read(...[location]: Parameters<ObjectStore['read']>): AsyncGenerator<Uint8Array> {
+    const store = this.#enter()
+    try {
+      yield* store.read(location)
+    } finally {
+      this.#leave()
+    }
+  }
+
+  /** Closes the connections when nothing used them for `idleMs`; answers whether it did. */
+  closeIfIdle(idleMs: number): boolean {
+    if (this.#callsUnderWay > 0 || performance.now() - this.#lastUsedAt < idleMs) return false
+    this.close()
+    return true
+  }
+
+  close(): void {
+    this.#store?.close()
+    this.#store = null
+  }
+
+  async #use<T>(call: (store: OpenStore) => Promise<T>): Promise<T> {
+    const store = this.#enter()
+    try {
+      return await call(store)
+    } finally {
+      this.#leave()
+    }
+  }
+
+  #enter(): OpenStore {
+    this.#store ??= this.#open()
+    this.#callsUnderWay += 1
+    return this.#store
+  }
+
+  #leave(): void {
+    this.#callsUnderWay -= 1
+    this.#lastUsedAt = performance.now()
+  }
+}
