@@ -1,0 +1,194 @@
+/** What the HTTP layer may ask for: every service, one verb each. Implementations stand in the file of the same name. */
+import type {
+  Cluster,
+  ClusterAuth,
+  ClusterMode,
+  Job,
+  JobAttachment,
+  JobVersion,
+  JobVersionSpec,
+  Storage,
+  StorageCredentials,
+  StorageProvider,
+} from '../domain/resources.ts'
+import type {
+  Labels,
+  SavepointFormat,
+  Snapshot,
+  SnapshotKind,
+  SnapshotSource,
+  Transition,
+} from '../domain/snapshot.ts'
+import type { SnapshotStatus } from '../domain/snapshot-status.ts'
+
+/** Who asks. The namespace comes only from the caller's key. */
+export type Caller = { namespaceId: string; namespace: string; principal: string }
+
+/** An `Idempotency-Key`: kept 24 h per namespace, principal, route and key. `bodyHash` is SHA-256 of the canonical body. */
+export type Idempotency = { key: string; route: string; bodyHash: string }
+
+export type Command<Input> = Input & { caller: Caller; idempotency?: Idempotency | undefined }
+export type Query<Input> = Input & { caller: Caller }
+
+/** `replayed`: the same Idempotency-Key was seen before with the same body; `resource` is its current state. */
+export type Created<Resource> = { resource: Resource; replayed: boolean }
+
+export type Page<Item> = { items: Item[]; nextPageToken: string | null }
+export type PageQuery = { pageSize?: number | undefined; pageToken?: string | undefined }
+
+export type ClusterInput = {
+  name: string
+  url: string
+  auth?: ClusterAuth
+  mode?: ClusterMode
+  followIdentity?: boolean
+}
+export type StorageInput = {
+  name: string
+  uri: string
+  provider?: StorageProvider
+  endpoint?: string
+  region?: string
+  pathStyle?: boolean
+  credentials?: StorageCredentials
+  clearCheckpoints?: boolean
+}
+export type JobInput = {
+  name: string
+  cluster: string
+  savepointStorage: string
+  attach?: JobAttachment
+  allowStop?: boolean
+  savepointTimeoutSeconds?: number
+  labels?: Labels
+}
+export type SavepointInput = {
+  description?: string
+  source?: 'MANUAL' | 'DEPLOY'
+  format?: SavepointFormat
+  timeoutSeconds?: number
+  expiresAt?: string
+  labels?: Labels
+  ifRunning?: 'REJECT' | 'JOIN'
+  reuseWithinSeconds?: number
+}
+
+export type SnapshotQuery = PageQuery & {
+  /** An id or a name. */
+  job: string
+  kind?: SnapshotKind | undefined
+  status?: SnapshotStatus[] | undefined
+  source?: SnapshotSource[] | undefined
+  version?: number | undefined
+  /** `key=value`, all must match */
+  label?: string[] | undefined
+  createdAfter?: string | undefined
+  createdBefore?: string | undefined
+  orderBy?: 'createdAt' | 'completedAt' | undefined
+  order?: 'asc' | 'desc' | undefined
+}
+
+export type ProbeResult = {
+  reachable: boolean
+  flinkVersion: string | null
+  cluster: Cluster
+  latencyMs: number
+  error: { code: string; message: string } | null
+}
+export type StorageCheck = {
+  ok: boolean
+  steps: {
+    step: 'write' | 'list' | 'read' | 'delete'
+    ok: boolean
+    code: string | null
+    message: string | null
+    durationMs: number
+  }[]
+}
+export type SystemInfo = {
+  name: 'tidemark'
+  version: string
+  startedAt: string
+  queue: 'redis' | 'postgres'
+  node: string
+  database: { serverVersion: string; migration: string }
+}
+export type Readiness = {
+  ready: boolean
+  checks: { name: 'database' | 'migrations' | 'queue'; ok: boolean; message: string | null }[]
+}
+
+export type JobMetric = {
+  job: string
+  restorePointAgeSeconds: number | null
+  observationAgeSeconds: number | null
+}
+
+/** Throws DomainError only; the HTTP layer maps its code to a status in one table. */
+export interface Services {
+  createCluster(command: Command<ClusterInput>): Promise<Created<Cluster>>
+  getCluster(query: Query<{ cluster: string }>): Promise<Cluster>
+  listClusters(query: Query<PageQuery>): Promise<Page<Cluster>>
+  updateCluster(
+    command: Query<{
+      cluster: string
+      ifMatch?: string | undefined
+      changes: Partial<Omit<ClusterInput, 'name'>>
+    }>,
+  ): Promise<Cluster>
+  /** IN_USE while a live job or an uncleared snapshot refers to it. */
+  deleteCluster(command: Query<{ cluster: string; ifMatch?: string | undefined }>): Promise<void>
+  probeCluster(command: Query<{ cluster: string }>): Promise<ProbeResult>
+
+  createStorage(command: Command<StorageInput>): Promise<Created<Storage>>
+  getStorage(query: Query<{ storage: string }>): Promise<Storage>
+  listStorages(query: Query<PageQuery>): Promise<Page<Storage>>
+  updateStorage(
+    command: Query<{
+      storage: string
+      ifMatch?: string | undefined
+      changes: Partial<Omit<StorageInput, 'name'>>
+    }>,
+  ): Promise<Storage>
+  deleteStorage(command: Query<{ storage: string; ifMatch?: string | undefined }>): Promise<void>
+  checkStorage(command: Query<{ storage: string }>): Promise<StorageCheck>
+
+  createJob(command: Command<JobInput>): Promise<Created<Job>>
+  getJob(query: Query<{ job: string }>): Promise<Job>
+  listJobs(
+    query: Query<PageQuery & { label?: string[] | undefined; cluster?: string | undefined }>,
+  ): Promise<Page<Job>>
+  updateJob(
+    command: Query<{ job: string; ifMatch?: string | undefined; changes: Partial<Omit<JobInput, 'name'>> }>,
+  ): Promise<Job>
+  deleteJob(command: Query<{ job: string; ifMatch?: string | undefined }>): Promise<void>
+  createJobVersion(
+    command: Command<{ job: string; spec: JobVersionSpec; labels?: Labels }>,
+  ): Promise<Created<JobVersion>>
+  listJobVersions(query: Query<PageQuery & { job: string }>): Promise<Page<JobVersion>>
+  getJobVersion(query: Query<{ job: string; number: number }>): Promise<JobVersion>
+
+  /** `joined`: an already running savepoint answers (ifRunning JOIN); `reused`: a fresh Present one (reuseWithinSeconds). */
+  requestSavepoint(
+    command: Command<SavepointInput & { job: string }>,
+  ): Promise<Created<Snapshot> & { joined: boolean; reused: boolean }>
+  getSnapshot(query: Query<{ snapshot: string }>): Promise<Snapshot>
+  /** Answers as soon as the snapshot is no longer Creating, at the latest after `waitSeconds`; stops early on `signal`. */
+  waitForSnapshot(
+    query: Query<{ snapshot: string; waitSeconds: number; signal: AbortSignal }>,
+  ): Promise<Snapshot>
+  listSnapshots(query: Query<SnapshotQuery>): Promise<Page<Snapshot>>
+  updateSnapshot(
+    command: Query<{
+      snapshot: string
+      ifMatch?: string | undefined
+      changes: { description?: string; labels?: Labels; pinned?: boolean; expiresAt?: string | null }
+    }>,
+  ): Promise<Snapshot>
+  listTransitions(query: Query<{ snapshot: string }>): Promise<{ items: Transition[] }>
+
+  /** The caller's own jobs only: figures of other namespaces are never shown. */
+  readJobMetrics(query: Query<object>): Promise<JobMetric[]>
+  readSystem(): Promise<SystemInfo>
+  checkReadiness(): Promise<Readiness>
+}

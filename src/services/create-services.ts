@@ -1,0 +1,89 @@
+/** Every service from one set of ports. */
+import type { Services } from './api.ts'
+import { checkReadiness, type ReadinessPorts } from './check-readiness.ts'
+import { checkStorage } from './check-storage.ts'
+import { createCluster } from './create-cluster.ts'
+import { createJob } from './create-job.ts'
+import { createJobVersion } from './create-job-version.ts'
+import { createStorage } from './create-storage.ts'
+import { deleteCluster } from './delete-cluster.ts'
+import { deleteJob } from './delete-job.ts'
+import { deleteStorage } from './delete-storage.ts'
+import { getCluster } from './get-cluster.ts'
+import { getJob } from './get-job.ts'
+import { getJobVersion } from './get-job-version.ts'
+import { getSnapshot } from './get-snapshot.ts'
+import { getStorage } from './get-storage.ts'
+import { listClusters } from './list-clusters.ts'
+import { listJobVersions } from './list-job-versions.ts'
+import { listJobs } from './list-jobs.ts'
+import { listSnapshots } from './list-snapshots.ts'
+import { listStorages } from './list-storages.ts'
+import { listTransitions } from './list-transitions.ts'
+import { probeCluster } from './probe-cluster.ts'
+import { readJobMetrics } from './read-job-metrics.ts'
+import { readSystem, type SystemPorts } from './read-system.ts'
+import { requestSavepoint } from './request-savepoint.ts'
+import { updateCluster } from './update-cluster.ts'
+import { updateJob } from './update-job.ts'
+import { updateSnapshot } from './update-snapshot.ts'
+import { updateStorage } from './update-storage.ts'
+import { waitForSnapshot } from './wait-for-snapshot.ts'
+
+type PortsOf<Service> = Service extends (ports: infer Ports) => unknown ? Ports : never
+
+export type ServicePorts = PortsOf<typeof createJob> &
+  PortsOf<typeof createCluster> &
+  PortsOf<typeof createStorage> &
+  PortsOf<typeof createJobVersion> &
+  PortsOf<typeof deleteCluster> &
+  PortsOf<typeof deleteJob> &
+  PortsOf<typeof deleteStorage> &
+  PortsOf<typeof getJobVersion> &
+  PortsOf<typeof listClusters> &
+  PortsOf<typeof listJobs> &
+  PortsOf<typeof listStorages> &
+  PortsOf<typeof listJobVersions> &
+  PortsOf<typeof listSnapshots> &
+  PortsOf<typeof probeCluster> &
+  PortsOf<typeof checkStorage> &
+  PortsOf<typeof updateCluster> &
+  PortsOf<typeof updateJob> &
+  PortsOf<typeof updateStorage> &
+  PortsOf<typeof requestSavepoint> &
+  PortsOf<typeof waitForSnapshot> &
+  PortsOf<typeof readJobMetrics> &
+  ReadinessPorts &
+  SystemPorts
+
+export const createServices = (ports: ServicePorts): Services => ({
+  createCluster: createCluster(ports),
+  getCluster: getCluster(ports),
+  listClusters: listClusters(ports),
+  updateCluster: updateCluster(ports),
+  deleteCluster: deleteCluster(ports),
+  probeCluster: probeCluster(ports),
+  createStorage: createStorage(ports),
+  getStorage: getStorage(ports),
+  listStorages: listStorages(ports),
+  updateStorage: updateStorage(ports),
+  deleteStorage: deleteStorage(ports),
+  checkStorage: checkStorage(ports),
+  createJob: createJob(ports),
+  getJob: getJob(ports),
+  listJobs: listJobs(ports),
+  updateJob: updateJob(ports),
+  deleteJob: deleteJob(ports),
+  createJobVersion: createJobVersion(ports),
+  listJobVersions: listJobVersions(ports),
+  getJobVersion: getJobVersion(ports),
+  requestSavepoint: requestSavepoint(ports),
+  getSnapshot: getSnapshot(ports),
+  waitForSnapshot: waitForSnapshot(ports),
+  listSnapshots: listSnapshots(ports),
+  updateSnapshot: updateSnapshot(ports),
+  listTransitions: listTransitions(ports),
+  readJobMetrics: readJobMetrics(ports),
+  readSystem: readSystem(ports),
+  checkReadiness: checkReadiness(ports),
+})

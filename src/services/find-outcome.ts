@@ -1,0 +1,220 @@
+/**
+ * How an asked attempt ended, in this order: Flink's result for our trigger id, its checkpoint statistics, the attempt's
+ * own directory. Never a guess: what cannot be asked throws, what is not decided yet is `pending`.
+ */
+import { type CheckpointEntry, type FlinkJob, isTerminal } from '../domain/flink.ts'
+import { type ClassifiedFailure, classifyFailure } from '../domain/flink-failure.ts'
+import {
+  isInside,
+  type Location,
+  parseLocation,
+  sameLocation,
+  snapshotDirectory,
+} from '../domain/location.ts'
+import type { FlinkClient, ObjectStore, SavepointWork } from '../ports.ts'
+import { type AttemptDirectory, readAttemptDirectory } from './attempt-directory.ts'
+
+export type Outcome =
+  | { kind: 'pending' }
+  | {
+      kind: 'completed'
+      foundIn: 'result' | 'statistics' | 'directory'
+      location: Location
+      entry: CheckpointEntry | null
+      metadataModifiedAt: Date | null
+      /** null: the store could not be asked. */
+      metadataFound: boolean | null
+      orphan: Location | null
+    }
+  | { kind: 'failed'; failure: ClassifiedFailure; orphan: Location | null }
+  /** Flink has forgotten it and nothing of it is left: proven that it will not complete. */
+  | { kind: 'lost'; orphan: Location | null }
+  /** The job is over and the directory proves that nothing finished. */
+  | { kind: 'job-over'; state: string; orphan: Location | null }
+  /** Nothing shows that Flink ever heard of it, and it is the same JobManager: the same trigger id may be posted again. */
+  | { kind: 'not-begun' }
+
+export type OutcomePorts = { flink: FlinkClient; store: ObjectStore | null }
+
+type AskedWork = SavepointWork & { attempt: { flinkJobId: string } }
+
+/** The job's clock and ours differ; an exception this much older than our question is still of its time. */
+const CLOCK_SLACK_MS = 2_000
+
+export async function findOutcome(work: AskedWork, ports: OutcomePorts): Promise<Outcome> {
+  const answer = await ports.flink.readSavepoint(work.attempt.flinkJobId, work.attempt.triggerId)
+  if (answer.kind === 'pending') return { kind: 'pending' }
+  if (answer.kind === 'completed') return confirm(work, ports, answer.location)
+  if (answer.kind === 'failed') return explainFailure(work, ports, answer.failure)
+  return searchForgotten(work, ports)
+}
+
+// ------------------------------------------------------------------------------------------------- completed
+
+/** Flink reports a location. Sizes come from its statistics, and `_metadata` is looked for where we can. */
+async function confirm(work: AskedWork, ports: OutcomePorts, reported: string): Promise<Outcome> {
+  const location = snapshotDirectory(parseLocation(reported))
+  const [entry, directory] = await Promise.all([
+    findEntry(work, ports.flink, (path) => sameLocation(path, location)).catch(() => null),
+    ports.store ? readAttemptDirectory(ports.store, attemptDirectory(work)).catch(() => null) : null,
+  ])
+  const child = directory?.complete.find((complete) => sameLocation(complete.location, location))
+  return {
+    kind: 'completed',
+    foundIn: 'result',
+    location,
+    entry,
+    metadataModifiedAt: child?.metadataModifiedAt ?? null,
+    metadataFound: directory === null ? null : child !== undefined,
+    orphan: directory ? otherChild(directory, location) : null,
+  }
+}
+
+async function findEntry(
+  work: AskedWork,
+  flink: FlinkClient,
+  matches: (path: Location) => boolean,
+): Promise<CheckpointEntry | null> {
+  const statistics = await flink.readCheckpoints(work.attempt.flinkJobId)
+  if (!statistics) return null
+  const entries = statistics.latest.savepoint
+    ? [statistics.latest.savepoint, ...statistics.history]
+    : statistics.history
+  return (
+    entries.find(
+      (entry) =>
+        entry.status === 'COMPLETED' &&
+        entry.isSavepoint &&
+        entry.externalPath !== null &&
+        matches(snapshotDirectory(parseLocation(entry.externalPath))),
+    ) ?? null
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------- failed
+
+async function explainFailure(
+  work: AskedWork,
+  ports: OutcomePorts,
+  failure: { className: string; text: string },
+): Promise<Outcome> {
+  const directory = ports.store ? await readAttemptDirectory(ports.store, attemptDirectory(work)) : EMPTY
+  const complete = directory.complete[0]
+  // Flink removes what a failed savepoint left, also a `_metadata` it had just written: only one that stands is believed.
+  if (complete) return hasStood(complete, work) ? fromDirectory(directory, complete) : { kind: 'pending' }
+  const orphan = directory.incomplete[0] ?? null
+
+  const job = await ports.flink.findJob(work.attempt.flinkJobId)
+  const exceptions = await ports.flink.listExceptions(work.attempt.flinkJobId)
+  const since = askedAtOnJobManager(work, job) - CLOCK_SLACK_MS
+  const classified = classifyFailure(failure, { exceptionsSince: exceptions.filter((e) => e.at >= since) })
+  if (classified.code !== 'RESCALED') return { kind: 'failed', failure: classified, orphan }
+  if (job && isTerminal(job.state)) return { kind: 'failed', failure: jobEnded(job.state), orphan }
+  if (!job && runIsOver(work)) return { kind: 'failed', failure: jobEnded(work.run?.state ?? 'LOST'), orphan }
+  // The exception of a failing job is listed only once its tasks are restarted (ExceptionHistory of the scheduler), so
+  // "no exception" means a rescale only when the tasks run again.
+  return job !== null && runsAgain(work, job)
+    ? { kind: 'failed', failure: classified, orphan }
+    : { kind: 'pending' }
+}
+
+const METADATA_STANDS_MS = 3_000
+
+const hasStood = (
+  { metadataModifiedAt }: AttemptDirectory['complete'][number],
+  { now }: AskedWork,
+): boolean =>
+  metadataModifiedAt === null || now.getTime() - metadataModifiedAt.getTime() >= METADATA_STANDS_MS
+
+const jobEnded = (state: string): ClassifiedFailure => ({
+  code: 'JOB_NOT_RUNNING',
+  retry: 'never',
+  message: `The job became ${state} while the savepoint was being taken.`,
+})
+
+/**
+ * Not merely still: Flink answers for a job from a cache (`web.refresh-interval`, 3 s), which shows it RUNNING and without
+ * exceptions for a while after it failed.
+ */
+const runsAgain = (work: AskedWork, job: FlinkJob): boolean =>
+  job.allTasksRunning &&
+  (job.runningSince === undefined || job.runningSince >= askedAtOnJobManager(work, job))
+
+/** Our `askedAt` on the JobManager's clock, which is what it stamps exceptions with. */
+function askedAtOnJobManager(work: AskedWork, job: FlinkJob | null): number {
+  const askedAt = (work.attempt.askedAt ?? work.createdAt).getTime()
+  return job?.jobManagerNow ? askedAt + job.jobManagerNow - work.now.getTime() : askedAt
+}
+
+// ------------------------------------------------------------------------------------------------- forgotten
+
+/**
+ * 404 for our trigger id: the JobManager restarted, five minutes have passed since it ended, or it never arrived. The job
+ * is read before the statistics and the directory, so that what those do not show had its time to appear.
+ */
+async function searchForgotten(work: AskedWork, ports: OutcomePorts): Promise<Outcome> {
+  const job = await ports.flink.findJob(work.attempt.flinkJobId)
+  const statistics = await ports.flink.readCheckpoints(work.attempt.flinkJobId)
+  const own = attemptDirectory(work)
+  const entry = statistics ? await findEntry(work, ports.flink, (path) => isInside(own, path)) : null
+  const directory = ports.store ? await readAttemptDirectory(ports.store, own) : EMPTY
+
+  const complete = directory.complete[0]
+  if (complete) return fromDirectory(directory, complete, entry)
+  if (entry?.externalPath) {
+    // Flink says it is there and the directory does not show it: believe Flink, keep the doubt.
+    const location = snapshotDirectory(parseLocation(entry.externalPath))
+    return {
+      kind: 'completed',
+      foundIn: 'statistics',
+      location,
+      entry,
+      metadataModifiedAt: null,
+      metadataFound: ports.store ? false : null,
+      orphan: null,
+    }
+  }
+  const orphan = directory.incomplete[0] ?? null
+  const running = statistics?.history.some((e) => e.isSavepoint && e.status === 'IN_PROGRESS') ?? false
+  if (running) return { kind: 'pending' } // it may be ours; what is not running any more is decided the next time
+  if (job && isTerminal(job.state)) return { kind: 'job-over', state: job.state, orphan }
+  if (!job)
+    return runIsOver(work)
+      ? { kind: 'job-over', state: work.run?.state ?? 'LOST', orphan }
+      : { kind: 'pending' }
+  if (job.startTime !== work.attempt.askedFlinkStart) return { kind: 'lost', orphan }
+  // The same JobManager as when we asked. Nothing in the directory: it never began there.
+  return orphan ? { kind: 'lost', orphan } : { kind: 'not-begun' }
+}
+
+/** An unknown job has not ended by that alone: the observer decides (a reachable leader not listing it for 300 s). */
+const runIsOver = (work: AskedWork): boolean =>
+  work.run !== null && ['FINISHED', 'CANCELED', 'FAILED', 'LOST'].includes(work.run.state)
+
+// ------------------------------------------------------------------------------------------------- directory
+
+const EMPTY: AttemptDirectory = { complete: [], incomplete: [] }
+
+export const attemptDirectory = (work: SavepointWork): Location => parseLocation(work.attempt.directory)
+
+function fromDirectory(
+  directory: AttemptDirectory,
+  complete: AttemptDirectory['complete'][number],
+  entry: CheckpointEntry | null = null,
+): Outcome {
+  return {
+    kind: 'completed',
+    foundIn: entry ? 'statistics' : 'directory',
+    location: complete.location,
+    entry,
+    metadataModifiedAt: complete.metadataModifiedAt,
+    metadataFound: true,
+    orphan: otherChild(directory, complete.location),
+  }
+}
+
+/** Two children in one directory: the complete one is the savepoint, the other an orphan. */
+function otherChild(directory: AttemptDirectory, chosen: Location): Location | null {
+  const others = [...directory.incomplete, ...directory.complete.map((c) => c.location)]
+  return others.find((location) => !sameLocation(location, chosen)) ?? null
+}

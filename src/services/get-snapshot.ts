@@ -1,0 +1,11 @@
+import { DomainError } from '../domain/errors.ts'
+import type { SnapshotRepository } from '../ports.ts'
+import type { Services } from './api.ts'
+
+export const getSnapshot =
+  (ports: { snapshots: SnapshotRepository }): Services['getSnapshot'] =>
+  async ({ caller, snapshot }) => {
+    const found = await ports.snapshots.find(caller, snapshot)
+    if (!found) throw new DomainError('NOT_FOUND', `There is no snapshot ${snapshot}.`)
+    return found
+  }

@@ -1,0 +1,13 @@
+import type { JobInput } from './api.ts'
+import { refuseInput } from './check-input.ts'
+
+const FLINK_JOB_ID = /^[0-9a-f]{32}$/
+
+export function checkJob({ attach, savepointTimeoutSeconds }: Partial<JobInput>): void {
+  if (attach !== undefined && 'flinkJobId' in attach && !FLINK_JOB_ID.test(attach.flinkJobId)) {
+    refuseInput('/attach/flinkJobId', 'a Flink job id has 32 lower-case hexadecimal digits')
+  }
+  if (savepointTimeoutSeconds !== undefined && savepointTimeoutSeconds < 1) {
+    refuseInput('/savepointTimeoutSeconds', 'it must be at least one second')
+  }
+}

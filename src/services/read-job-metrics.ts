@@ -1,0 +1,7 @@
+import type { MetricsRepository } from '../ports.ts'
+import type { Services } from './api.ts'
+
+export const readJobMetrics =
+  (ports: { metrics: MetricsRepository }): Services['readJobMetrics'] =>
+  ({ caller }) =>
+    ports.metrics.readJobs(caller)
