@@ -1,0 +1,63 @@
+/** Every route of the API, in the order of the document. */
+import type { App } from '../fastify-app.ts'
+import { createCluster } from './clusters/create-cluster.ts'
+import { deleteCluster } from './clusters/delete-cluster.ts'
+import { getCluster } from './clusters/get-cluster.ts'
+import { listClusters } from './clusters/list-clusters.ts'
+import { probeCluster } from './clusters/probe-cluster.ts'
+import { updateCluster } from './clusters/update-cluster.ts'
+import { createJob } from './jobs/create-job.ts'
+import { deleteJob } from './jobs/delete-job.ts'
+import { getJob } from './jobs/get-job.ts'
+import { listJobs } from './jobs/list-jobs.ts'
+import { updateJob } from './jobs/update-job.ts'
+import { createSavepoint } from './savepoints/create-savepoint.ts'
+import { getSnapshot } from './snapshots/get-snapshot.ts'
+import { listJobSnapshots } from './snapshots/list-job-snapshots.ts'
+import { listTransitions } from './snapshots/list-transitions.ts'
+import { updateSnapshot } from './snapshots/update-snapshot.ts'
+import { checkStorage } from './storages/check-storage.ts'
+import { createStorage } from './storages/create-storage.ts'
+import { deleteStorage } from './storages/delete-storage.ts'
+import { getStorage } from './storages/get-storage.ts'
+import { listStorages } from './storages/list-storages.ts'
+import { updateStorage } from './storages/update-storage.ts'
+import { getLiveness } from './system/get-liveness.ts'
+import { getOpenApi } from './system/get-openapi.ts'
+import { getReadiness } from './system/get-readiness.ts'
+import { getSystem } from './system/get-system.ts'
+import { createVersion } from './versions/create-version.ts'
+import { getVersion } from './versions/get-version.ts'
+import { listVersions } from './versions/list-versions.ts'
+
+export const ROUTES: readonly ((app: App) => unknown)[] = [
+  createCluster,
+  listClusters,
+  getCluster,
+  updateCluster,
+  deleteCluster,
+  probeCluster,
+  createStorage,
+  listStorages,
+  getStorage,
+  updateStorage,
+  deleteStorage,
+  checkStorage,
+  createJob,
+  listJobs,
+  getJob,
+  updateJob,
+  deleteJob,
+  createVersion,
+  listVersions,
+  getVersion,
+  createSavepoint,
+  listJobSnapshots,
+  getSnapshot,
+  updateSnapshot,
+  listTransitions,
+  getSystem,
+  getLiveness,
+  getReadiness,
+  getOpenApi,
+]

@@ -1,0 +1,4 @@
+import type { App } from '../../fastify-app.ts'
+
+export const getOpenApi = (app: App) =>
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())

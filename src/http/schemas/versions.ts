@@ -1,0 +1,79 @@
+import { type TSchema, Type } from 'typebox'
+import { CLOSED, Moment, named, nullable, ref } from './base.ts'
+import { PATTERNS } from './formats.ts'
+import { Labels, LabelsInput } from './labels.ts'
+
+const settings = (description: string) =>
+  Type.Unsafe<Record<string, unknown>>({
+    type: 'object',
+    maxProperties: 200,
+    additionalProperties: true,
+    description,
+  })
+const line = (maxLength: number, description: string) =>
+  Type.String({ minLength: 1, maxLength, pattern: PATTERNS.singleLine, description })
+const parallelism = (description: string) => Type.Integer({ minimum: 1, maximum: 32_768, description })
+
+const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(schema)
+
+const SPEC = {
+  artifact: optional(line(2048, 'The jar: an artifact or a URI.')),
+  entryClass: optional(line(512, 'The class with the main method.')),
+  programArgs: optional(
+    Type.Array(Type.String({ maxLength: 8192 }), {
+      maxItems: 1000,
+      description: 'At most 1000 arguments of at most 8192 characters.',
+    }),
+  ),
+  parallelism: optional(parallelism('1 to 32768.')),
+  maxParallelism: optional(parallelism('1 to 32768; cannot change without losing the state.')),
+  checkpointing: optional(settings('Checkpointing settings.')),
+  state: optional(settings('State backend settings.')),
+  flinkConfiguration: optional(
+    Type.Unsafe<Record<string, string>>({
+      type: 'object',
+      maxProperties: 1000,
+      propertyNames: { minLength: 1, maxLength: 255, pattern: PATTERNS.visibleAscii },
+      additionalProperties: { type: 'string', maxLength: 8192 },
+      description: 'Any further Flink setting; at most 1000, values of at most 8192 characters.',
+    }),
+  ),
+}
+
+export const CreateJobVersion = named(
+  'CreateJobVersion',
+  Type.Object({ ...SPEC, labels: Type.Optional(LabelsInput) }, { ...CLOSED }),
+)
+
+const free = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
+
+export const JobVersion = named(
+  'JobVersion',
+  Type.Object(
+    {
+      number: Type.Integer({ description: '1, 2, 3 … within the job.' }),
+      artifact: Type.Optional(Type.String()),
+      entryClass: Type.Optional(Type.String()),
+      programArgs: Type.Optional(Type.Array(Type.String())),
+      parallelism: Type.Optional(Type.Integer()),
+      maxParallelism: Type.Optional(Type.Integer()),
+      checkpointing: Type.Optional(free),
+      state: Type.Optional(free),
+      flinkConfiguration: Type.Optional(
+        Type.Unsafe<Record<string, string>>({ type: 'object', additionalProperties: { type: 'string' } }),
+      ),
+      labels: Labels,
+      createdAt: Moment('When it was registered.'),
+      createdBy: Type.String({ description: 'Who registered it.' }),
+    },
+    {
+      additionalProperties: true,
+      description: 'An immutable, numbered configuration of a job.',
+    },
+  ),
+)
+
+export const JobVersionPage = named(
+  'JobVersionPage',
+  Type.Object({ items: Type.Array(ref(JobVersion)), nextPageToken: nullable(Type.String()) }),
+)
