@@ -1,0 +1,198 @@
+/** Jars and what running one does: the sample program starts, whatever bytes were uploaded. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { inflateRawSync } from 'node:zlib'
+import type { Cluster, UploadedJar } from './cluster.ts'
+import { qualify } from './files.ts'
+import { completionException, headline, type JavaThrowable, throwable } from './java-throwable.ts'
+import { type ClaimMode, createJob, type JobSettings, type SimulatedJob } from './job.ts'
+import { failToStart, startJob } from './lifecycle.ts'
+import { readCheckpointId } from './metadata-bytes.ts'
+import { type Program, programFromArguments } from './program.ts'
+import { internalError, refuse } from './reply.ts'
+import { settingsFrom } from './settings.ts'
+import { missingSnapshot } from './triggers.ts'
+
+export type RunOrder = {
+  jobId: string | null
+  entryClass: string | null
+  programArgs: string[]
+  parallelism: number | null
+  savepointPath: string | null
+  claimMode: ClaimMode
+  allowNonRestoredState: boolean
+  flinkConfiguration: Record<string, string>
+}
+
+export const uploadDirectory = (cluster: Cluster): string => `${cluster.webDirectory}/flink-web-upload`
+
+export function addJar(cluster: Cluster, name: string, bytes: Uint8Array): UploadedJar {
+  const jar: UploadedJar = {
+    id: `${randomUUID()}_${name}`,
+    name,
+    uploadedAt: cluster.clock.now(),
+    entryClass: readMainClass(bytes),
+  }
+  cluster.jars.set(jar.id, jar)
+  return jar
+}
+
+export function removeJar(cluster: Cluster, id: string): void {
+  if (!cluster.jars.delete(id)) throw refuse(400, `File ${id} does not exist in ${uploadDirectory(cluster)}.`)
+}
+
+export async function runJar(cluster: Cluster, jarId: string, order: RunOrder): Promise<SimulatedJob> {
+  const jar = cluster.jars.get(jarId)
+  if (jar === undefined) throw missingJar(cluster, jarId)
+  const job = createSubmittedJob(cluster, jar, order)
+  const known = cluster.jobs.has(job.id)
+  if (known) throw couldNotExecute(job.name, duplicate(cluster))
+  cluster.jobs.set(job.id, job)
+  try {
+    if (order.savepointPath !== null) await restore(cluster, job, order.savepointPath, order)
+  } catch (error) {
+    const cause = notInitialized(error instanceof Error ? error.message : String(error))
+    failToStart(cluster, job, cause)
+    throw couldNotExecute(job.name, throwable('java.lang.RuntimeException', cause.message, cause))
+  }
+  startJob(cluster, job)
+  return job
+}
+
+function createSubmittedJob(cluster: Cluster, jar: UploadedJar, order: RunOrder): SimulatedJob {
+  const settings: JobSettings = settingsFrom(order.flinkConfiguration, cluster.defaults)
+  const parallelism = order.parallelism ?? Number(order.flinkConfiguration['parallelism.default'] ?? 1)
+  const program = programOf(jar, order, parallelism)
+  return createJob(
+    {
+      id: order.jobId ?? randomBytes(16).toString('hex'),
+      name: program.name,
+      type: 'STREAMING',
+      parallelism,
+      program,
+      settings,
+      userConfig: userConfigFrom(order.flinkConfiguration),
+    },
+    cluster.clock.now(),
+  )
+}
+
+function programOf(jar: UploadedJar, order: RunOrder, parallelism: number): Program {
+  // The sample job names itself when it executes, which outranks `pipeline.name`.
+  const name = 'tidemark-sample'
+  const maxParallelism = Number(order.flinkConfiguration['pipeline.max-parallelism'] ?? 128)
+  try {
+    return programFromArguments(order.programArgs, { name, parallelism, maxParallelism })
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    throw couldNotExecute(
+      order.entryClass ?? jar.entryClass ?? name,
+      throwable('java.lang.IllegalArgumentException', text),
+    )
+  }
+}
+
+/** `pipeline.global-job-parameters: a:1,b:2` is what /config shows as user-config. */
+function userConfigFrom(configuration: Record<string, string>): Record<string, string> {
+  const parameters = configuration['pipeline.global-job-parameters'] ?? ''
+  const pairs = parameters.split(',').map((pair) => pair.split(':'))
+  return Object.fromEntries(
+    pairs.flatMap(([key, value]) => (key && value ? [[key.trim(), value.trim()]] : [])),
+  )
+}
+
+async function restore(
+  cluster: Cluster,
+  job: SimulatedJob,
+  path: string,
+  { claimMode, allowNonRestoredState }: RunOrder,
+): Promise<void> {
+  const location = qualify(path).replace(/\/_metadata$/, '')
+  const metadata = await cluster.files.read(`${location}/_metadata`)
+  if (metadata === null) throw new Error(missingSnapshot(path))
+  if (cluster.files.stores) await cluster.checkRestore(metadata, job, { location, allowNonRestoredState })
+  const checkpointId = readCheckpointId(metadata)
+  job.nextCheckpointId = checkpointId + 1
+  job.startedFrom = { checkpointId, location, claimMode }
+  // A claimed snapshot counts as the job's oldest checkpoint, and is deleted as such.
+  if (claimMode === 'CLAIM') job.retained.push({ checkpointId, location, entry: null })
+}
+
+// ------------------------------------------------------------------------------------------------- failures
+
+function notInitialized(text: string): JavaThrowable {
+  const incompatible = text.startsWith('Failed to rollback')
+  const reason = throwable(
+    incompatible ? 'java.lang.IllegalStateException' : 'java.io.FileNotFoundException',
+    text,
+  )
+  const wrapped = throwable('java.lang.RuntimeException', headline(reason), reason)
+  return throwable(
+    'org.apache.flink.runtime.client.JobInitializationException',
+    'Could not start the JobMaster.',
+    completionException(wrapped),
+  )
+}
+
+const duplicate = ({ dialect }: Cluster): JavaThrowable =>
+  dialect.applications
+    ? throwable(
+        'org.apache.flink.runtime.client.DuplicateApplicationSubmissionException',
+        'Application has already been submitted.',
+      )
+    : throwable(
+        'org.apache.flink.runtime.client.DuplicateJobSubmissionException',
+        'Job has already been submitted.',
+      )
+
+function couldNotExecute(jobName: string, cause: JavaThrowable) {
+  const text = 'Could not execute application.'
+  const failed = `Failed to execute job '${jobName}'.`
+  const program = throwable(
+    'org.apache.flink.client.program.ProgramInvocationException',
+    `The main method caused an error: ${failed}`,
+    throwable('org.apache.flink.util.FlinkException', failed, cause),
+  )
+  const runtime = throwable('org.apache.flink.util.FlinkRuntimeException', text, program)
+  return refuse(400, text, completionException(runtime))
+}
+
+function missingJar(cluster: Cluster, jarId: string) {
+  const text = `Jar file ${uploadDirectory(cluster)}/${jarId} does not exist`
+  const cause = throwable('org.apache.flink.runtime.rest.handler.RestHandlerException', text)
+  return internalError(completionException(cause))
+}
+
+// ------------------------------------------------------------------------------------------------- manifest
+
+const CENTRAL_HEADER = 0x02014b50
+
+/** `Main-Class` of the manifest; null when the bytes are no jar or it names none. */
+function readMainClass(bytes: Uint8Array): string | null {
+  try {
+    const manifest = readZipEntry(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    return /^Main-Class: *(\S+)/m.exec(manifest ?? '')?.[1] ?? null
+  } catch {
+    return null
+  }
+}
+
+function readZipEntry(zip: Buffer): string | null {
+  const end = zip.lastIndexOf('PK\u0005\u0006')
+  if (end < 0) return null
+  let at = zip.readUInt32LE(end + 16)
+  while (at + 46 <= end && zip.readUInt32LE(at) === CENTRAL_HEADER) {
+    const nameLength = zip.readUInt16LE(at + 28)
+    if (zip.toString('utf8', at + 46, at + 46 + nameLength) === 'META-INF/MANIFEST.MF')
+      return inflate(zip, at)
+    at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
+  }
+  return null
+}
+
+function inflate(zip: Buffer, central: number): string {
+  const local = zip.readUInt32LE(central + 42)
+  const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28)
+  const data = zip.subarray(start, start + zip.readUInt32LE(central + 20))
+  const stored = zip.readUInt16LE(central + 10) === 0
+  return (stored ? data : inflateRawSync(data, { maxOutputLength: 1 << 20 })).toString('utf8')
+}

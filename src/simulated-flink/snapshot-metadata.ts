@@ -1,0 +1,74 @@
+/** `_metadata` of simulated snapshots, and what a restore makes of it. */
+import { Buffer } from 'node:buffer'
+import { buildSavepointMetadata, type OperatorPlan } from '../metadata/build-savepoint.ts'
+import type { SnapshotMetadata } from '../metadata/model.ts'
+import { readMetadata } from '../metadata/read-metadata.ts'
+import { retainedCheckpointProperties } from '../metadata/snapshot-properties.ts'
+import { writeMetadata } from '../metadata/write-metadata.ts'
+import type { CheckRestore } from './cluster.ts'
+import type { DataFile, MetadataBytes } from './metadata-bytes.ts'
+import type { Operator } from './program.ts'
+
+export const snapshotMetadata: MetadataBytes = (request) => {
+  const metadata = buildSavepointMetadata({
+    version: request.version,
+    checkpointId: BigInt(request.checkpointId),
+    // A checkpoint's full keyed state has the same handles as a native savepoint.
+    format: request.savepointFormat ?? 'NATIVE',
+    action: request.action,
+    operators: request.operators.map((operator) => planOf(operator, request.dataFiles)),
+  })
+  if (request.savepointFormat !== null || request.version < 4) return writeMetadata(metadata)
+  return writeMetadata({ ...metadata, properties: retainedCheckpointProperties() })
+}
+
+function planOf(operator: Operator, dataFiles: readonly DataFile[]): OperatorPlan {
+  const { id, uid, name, parallelism, maxParallelism } = operator
+  const files = dataFiles.filter((file) => file.operator === operator)
+  const plan: OperatorPlan = { id, name, uid, parallelism, maxParallelism }
+  if (files.length > 0) {
+    return {
+      ...plan,
+      keyedState: (subtask) => {
+        const file = files[subtask]
+        return file ? { relativePath: file.name, size: BigInt(file.bytes.length) } : null
+      },
+    }
+  }
+  const stateName = OPERATOR_STATE.get(uid)
+  if (stateName === undefined) return plan
+  return { ...plan, operatorState: () => ({ stateName, inline: Buffer.alloc(64) }) }
+}
+
+/** Operator state of the sample job, small enough to lie in `_metadata` itself. */
+const OPERATOR_STATE: ReadonlyMap<string, string> = new Map([
+  ['events', 'SourceReaderState'],
+  ['total', 'total'],
+])
+
+/** `Checkpoints.loadAndValidateCheckpoint`: every operator with state must fit the program. */
+export const checkRestore: CheckRestore = async (bytes, job, { location, allowNonRestoredState }) => {
+  const metadata = await readMetadata(bytes)
+  const known = new Map(
+    job.program.vertices.flatMap(({ operators }) => operators).map((each) => [each.id, each]),
+  )
+  for (const { id, maxParallelism } of statesOf(metadata)) {
+    const operator = known.get(id)
+    if (operator === undefined && !allowNonRestoredState) throw new Error(notMapped(location, id))
+    if (operator !== undefined && operator.maxParallelism !== maxParallelism) {
+      throw new Error(
+        `Failed to rollback to checkpoint/savepoint ${location}. Max parallelism mismatch between checkpoint/savepoint state and new program. Cannot map operator ${id} with max parallelism ${maxParallelism} to new program with max parallelism ${operator.maxParallelism}. This indicates that the program has been changed in a non-compatible way after the checkpoint/savepoint.`,
+      )
+    }
+  }
+}
+
+const statesOf = (metadata: SnapshotMetadata) =>
+  metadata.operatorStates.filter(({ subtasks }) =>
+    subtasks.some(
+      (subtask) => !subtask.finished && (subtask.managedKeyed ?? subtask.managedOperator) !== null,
+    ),
+  )
+
+const notMapped = (location: string, id: string): string =>
+  `Failed to rollback to checkpoint/savepoint ${location}. Cannot map checkpoint/savepoint state for operator ${id} to the new program, because the operator is not available in the new program. If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI.`
