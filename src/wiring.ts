@@ -1,0 +1,160 @@
+/** Builds every real dependency once, for either process, and closes them in reverse. Only this file knows everybody. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Logger, pino } from 'pino'
+import { v7 as uuidv7 } from 'uuid'
+import type { Config } from './config.ts'
+import { createCrashPoint } from './crash-point.ts'
+import { type Database, openDatabase } from './db/client.ts'
+import { createClusterRepository } from './db/clusters.ts'
+import { createJobRepository } from './db/jobs.ts'
+import { createMetricsRepository } from './db/metrics.ts'
+import { listPendingMigrations, readMigrationNames } from './db/migrate.ts'
+import { createNamespaceRepository } from './db/namespaces.ts'
+import { createObservationRepository } from './db/observations.ts'
+import { createSavepointWorkRepository } from './db/savepoint-work.ts'
+import { createSnapshotRepository } from './db/snapshots.ts'
+import { createStorageRepository } from './db/storages.ts'
+import { createFlinkConnections } from './flink/connections.ts'
+import type { CrashPoint, Log } from './ports.ts'
+import type { QueueBackend } from './queue/connection.ts'
+import { createSecrets } from './storage/secrets.ts'
+import { createObjectStores } from './storage/stores.ts'
+
+export const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
+
+const PACKAGE: { version: string } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+)
+
+export const createLogger = (config: Config, process: 'api' | 'worker'): Logger =>
+  pino(
+    {
+      level: config.logLevel,
+      base: { process },
+      redact: ['req.headers.authorization', '*.password', '*.token', '*.secret'],
+    },
+    // Written in the background: a request does not wait for whoever reads our log. A killed process loses its last lines.
+    pino.destination({ sync: false, minLength: 4096, periodicFlush: 100 }),
+  )
+
+/** pino's shape is (fields, message) already; this keeps services from knowing pino. */
+export const toLog = (logger: Logger): Log => ({
+  info: (fields, message) => logger.info(fields, message),
+  warn: (fields, message) => logger.warn(fields, message),
+  error: (fields, message) => logger.error(fields, message),
+})
+
+export const queueBackendOf = (config: Config): QueueBackend =>
+  config.redisUrl === null
+    ? { kind: 'postgres', url: config.databaseUrl }
+    : { kind: 'redis', url: config.redisUrl, prefix: config.queuePrefix }
+
+export type Shared = {
+  config: Config
+  logger: Logger
+  log: Log
+  db: Database
+  repositories: ReturnType<typeof createRepositories>
+  flink: ReturnType<typeof createFlinkConnections>
+  stores: ReturnType<typeof createObjectStores>
+  crashPoint: CrashPoint
+  newId: () => string
+  newTriggerId: () => string
+  version: string
+  latestMigration: string
+  pendingMigrations: () => Promise<string[]>
+  close(): Promise<void>
+}
+
+/** What both processes need. Nothing here fails because Postgres, Redis or a cluster is away at the moment. */
+export async function wireShared(config: Config, process: 'api' | 'worker'): Promise<Shared> {
+  const logger = createLogger(config, process)
+  const log = toLog(logger)
+  const newId = () => uuidv7()
+  const db = openDatabase({
+    url: config.databaseUrl,
+    poolSize: config.databasePoolSize,
+    applicationName: `tidemark-${process}`,
+    onError: (error) => log.warn({ error: error.message }, 'a database connection broke'),
+  })
+  const repositories = createRepositories(db, config, process, newId)
+  const namespaces = await watchNamespaces(db, log)
+  const secrets = createSecrets({
+    env: globalThis.process.env,
+    secretsDir: config.secretsDir,
+    namespaces: namespaces.names,
+  })
+  const flink = createFlinkConnections(secrets, {
+    connectTimeoutMs: config.flinkConnectTimeoutMs,
+    requestTimeoutMs: config.flinkRequestTimeoutMs,
+    maxBodyBytes: config.flinkMaxAnswerBytes,
+    connections: config.flinkConnections,
+  })
+  const stores = createObjectStores({
+    secrets,
+    localRoots: config.localRoots,
+    s3Limits: { requestTimeoutMs: config.storageTimeoutMs },
+  })
+  return {
+    config,
+    logger,
+    log,
+    db,
+    repositories,
+    flink,
+    stores,
+    crashPoint: createCrashPoint(config.crashAt),
+    newId,
+    newTriggerId: () => randomBytes(16).toString('hex'),
+    version: PACKAGE.version,
+    latestMigration: (await readMigrationNames(MIGRATIONS)).at(-1) ?? '',
+    pendingMigrations: () => listPendingMigrations(config.databaseUrl, MIGRATIONS),
+    async close() {
+      namespaces.stop()
+      await flink.close()
+      await stores.close()
+      await db.close()
+    },
+  }
+}
+
+const createRepositories = (db: Database, config: Config, process: string, newId: () => string) => ({
+  namespaces: createNamespaceRepository(db),
+  clusters: createClusterRepository(db),
+  storages: createStorageRepository(db),
+  jobs: createJobRepository(db),
+  snapshots: createSnapshotRepository(db),
+  savepoints: createSavepointWorkRepository(db, {
+    leaseMs: config.leaseMs,
+    newLease: newId,
+    workerName: process,
+  }),
+  observations: createObservationRepository(db, newId),
+  metrics: createMetricsRepository(db),
+})
+
+const NAMESPACES_EVERY_MS = 30_000
+
+/** Which variable is whose depends on every namespace there is (`storage/secrets.ts`). */
+async function watchNamespaces(
+  db: Database,
+  log: Log,
+): Promise<{ names: () => readonly string[]; stop: () => void }> {
+  let names: readonly string[] = []
+  const read = async () => {
+    try {
+      names = (await db.sql<{ name: string }>('select name from namespace')).map((row) => row.name)
+    } catch (error) {
+      log.warn(
+        { error: error instanceof Error ? error.message : error },
+        'namespaces could not be read, trying again',
+      )
+    }
+  }
+  await read()
+  const timer = setInterval(read, NAMESPACES_EVERY_MS)
+  timer.unref()
+  return { names: () => names, stop: () => clearInterval(timer) }
+}

@@ -1,0 +1,134 @@
+/** The worker process: observes clusters and moves savepoints on. Any number of replicas share the work by leases. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from './config.ts'
+import { startLoop } from './loop.ts'
+import type { SavepointMeter } from './ports.ts'
+import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
+import { sweepSavepoints } from './services/advance-savepoint.ts'
+import { createClusterObserver } from './services/observe-cluster.ts'
+import { createClusterWatch } from './services/observe-clusters.ts'
+import type { AdvancePorts } from './services/savepoint-moves.ts'
+import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
+import { createWorkerHttp } from './worker-http.ts'
+
+export type RunningWorkerProcess = { close(): Promise<void> }
+
+const POLLS_AT_ONCE = 64
+const MAINTAIN_EVERY_MS = 6 * 3600 * 1000
+
+export async function startWorker(config: Config): Promise<RunningWorkerProcess> {
+  await refuseEvictingRedis(config)
+  const shared = await wireShared(config, 'worker')
+  const { log } = shared
+  const loop = {
+    maxPauseMs: 10_000,
+    onError: (error: unknown) => log.warn({ error: describe(error) }, 'will be tried again'),
+  }
+  const busy = { count: 0 }
+  const http = createWorkerHttp(shared.repositories.metrics)
+  if (config.workerPort !== null) await http.listen(config.host ?? '127.0.0.1', config.workerPort)
+  const ports = advancePorts(shared, http.meter)
+  const sweep = sweepSavepoints(ports)
+
+  const watch = createClusterWatch({
+    observations: shared.repositories.observations,
+    observe: createClusterObserver({
+      ...shared.repositories,
+      flink: shared.flink,
+      log,
+      lostAfterMs: config.lostAfterMs,
+    }),
+    newId: shared.newId,
+    log,
+    leaseMs: config.leaseMs,
+    concurrency: POLLS_AT_ONCE,
+  })
+  const sweeping = startLoop(() => sweepOnce(sweep, busy, config.workerConcurrency), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const queue = await startQueueWorker(
+    queueBackendOf(config),
+    { 'savepoints-due': async () => sweeping.wake() },
+    { concurrency: 1, onError: (error) => log.warn({ error: error.message }, 'queue') },
+  )
+  const loops = [
+    sweeping,
+    startLoop(() => watch.round().then(() => false), { pauseMs: config.observeIntervalMs, ...loop }),
+    startLoop(() => maintain(shared).then(() => false), { pauseMs: MAINTAIN_EVERY_MS, ...loop }),
+  ]
+
+  return {
+    async close() {
+      // Nothing new is begun; what is under way gets the grace, and what is not done by then keeps its lease.
+      await Promise.race([
+        Promise.all([
+          ...loops.map((each) => each.stop()),
+          queue.close(config.shutdownGraceMs),
+          untilIdle(busy),
+        ]),
+        sleep(config.shutdownGraceMs),
+      ])
+      await http.close()
+      await watch.close().catch(() => undefined)
+      await shared.close()
+    },
+  }
+}
+
+const advancePorts = ({ repositories, config, ...shared }: Shared, meter: SavepointMeter): AdvancePorts => ({
+  meter,
+  savepoints: repositories.savepoints,
+  flink: shared.flink,
+  stores: shared.stores,
+  newTriggerId: shared.newTriggerId,
+  crashPoint: shared.crashPoint,
+  sleep: (ms) => sleep(ms),
+  log: shared.log,
+  limits: {
+    rescaleSettleMs: config.rescaleSettleMs,
+    maxAttempts: config.maxAttempts,
+    holdMs: config.leaseMs / 3,
+  },
+})
+
+/** The sweep takes what the queue leaves free and does not wait for it: a slow savepoint never holds up the others. */
+async function sweepOnce(
+  sweep: (limit: number) => Promise<{ claimed: number; done: Promise<unknown> }>,
+  busy: { count: number },
+  concurrency: number,
+): Promise<boolean> {
+  const free = Math.min(100, concurrency - busy.count)
+  if (free <= 0) return false
+  const { claimed, done } = await sweep(free)
+  busy.count += claimed
+  done.finally(() => {
+    busy.count -= claimed
+  })
+  return claimed === free
+}
+
+/** What is in hand gives its lease back within a third of it. */
+async function untilIdle(busy: { count: number }): Promise<void> {
+  while (busy.count > 0) await sleep(50)
+}
+
+/** Months of history to come, expired idempotency keys; a bounded batch each time. */
+async function maintain({ db }: Shared): Promise<void> {
+  await db.sql('select history.maintain()')
+  await db.sql(
+    `delete from idempotency_record where ctid in (
+       select ctid from idempotency_record where created_at < now() - interval '24 hours' limit 10000)`,
+  )
+}
+
+/** An evicting Redis would drop hints silently. One that cannot be asked now is asked by nobody: the sweep covers it. */
+async function refuseEvictingRedis({ redisUrl }: Config): Promise<void> {
+  if (redisUrl === null) return
+  const policy = await readEvictionPolicy(redisUrl)
+  if (policy !== null && policy !== 'noeviction') {
+    throw new Error(`Redis evicts keys (maxmemory-policy ${policy}): set it to noeviction.`)
+  }
+}
+
+const describe = (error: unknown): unknown => (error instanceof Error ? error.message : error)
