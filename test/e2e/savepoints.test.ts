@@ -1,0 +1,9 @@
+import { openSimulatedFlink } from '../support/flink-under-test.ts'
+import { describeSavepoints } from './suite.ts'
+
+describeSavepoints(
+  'savepoints on the simulated Flink 2, local directory',
+  openSimulatedFlink('2.3.0'),
+  'local',
+)
+describeSavepoints('savepoints on the simulated Flink 1.20, S3', openSimulatedFlink('1.20.4'), 's3')

@@ -1,0 +1,350 @@
+/**
+ * The services of a worker and of the API in this process, on a real database and a scripted Flink, with any port wrapped:
+ * this is how a deliberate bug is switched on, and how one worker is held at the very step a test is about. The shipped
+ * code knows nothing of it.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { v7 } from 'uuid'
+import { createDatabase } from '../../dev/services/database.ts'
+import { type Database, openDatabase } from '../../src/db/client.ts'
+import { createObservationRepository } from '../../src/db/observations.ts'
+import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
+import { createSnapshotRepository } from '../../src/db/snapshots.ts'
+import { DomainError } from '../../src/domain/errors.ts'
+import { createFlinkConnections } from '../../src/flink/connections.ts'
+import type {
+  FlinkClient,
+  FlinkConnections,
+  Log,
+  ObjectStores,
+  ObservationRepository,
+  SavepointWorkRepository,
+  SnapshotRepository,
+} from '../../src/ports.ts'
+import { sweepSavepoints } from '../../src/services/advance-savepoint.ts'
+import type { Caller, SavepointInput } from '../../src/services/api.ts'
+import { createClusterObserver } from '../../src/services/observe-cluster.ts'
+import { createClusterWatch } from '../../src/services/observe-clusters.ts'
+import { requestSavepoint } from '../../src/services/request-savepoint.ts'
+import type { AdvancePorts } from '../../src/services/savepoint-moves.ts'
+import { createSecrets } from '../../src/storage/secrets.ts'
+import { createObjectStores } from '../../src/storage/stores.ts'
+import { until } from '../support/api.ts'
+import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
+import { collect } from './collect.ts'
+import type { ClientCall, Disturbance, History, Limits } from './history.ts'
+
+/** What a bug replaces; everything else is as shipped. */
+export type Bug = {
+  /** Run in the lab's own database. */
+  sql?: readonly string[]
+  savepoints?: (real: SavepointWorkRepository, db: Database) => SavepointWorkRepository
+  snapshots?: (real: SnapshotRepository, db: Database) => SnapshotRepository
+  observations?: (real: ObservationRepository) => ObservationRepository
+  flink?: (real: FlinkClient) => FlinkClient
+  /** No worker sweeps. */
+  withoutSweep?: true
+  /** For a bug that never drains. */
+  drainMs?: number
+}
+
+export type Worker = ReturnType<typeof startWorker>
+type WrapSavepoints = (real: SavepointWorkRepository) => SavepointWorkRepository
+
+export type Lab = {
+  db: Database
+  flink: ScriptedFlink
+  /** The one job, in Flink and ours. */
+  job: { name: string; id: string }
+  calls: ClientCall[]
+  endedFlinkJobs: string[]
+  startWorker(options?: { name?: string; wrap?: WrapSavepoints; observes?: boolean }): Worker
+  /** Answers the snapshot's id, or null when it was refused. */
+  request(input?: SavepointInput, key?: string): Promise<string | null>
+  untilStatus(id: string, ...statuses: string[]): Promise<void>
+  /** Until Flink has accepted so many savepoints. */
+  untilAccepted(count: number): Promise<void>
+  untilObserved(state: string): Promise<void>
+  disturb(what: string, work: () => Promise<unknown>): Promise<void>
+  /** Waits until all work is done, as long as it may take, and collects. */
+  finish(): Promise<History>
+  close(): Promise<void>
+}
+
+export const LEASE_MS = 600
+const LIMITS: Limits = { leaseMs: LEASE_MS, sweepMs: 50, lastLookMs: 1_000, drainMs: 20_000 }
+const SILENT: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
+const JOB = 'orders'
+
+export async function openLab(adminUrl: string, template: string, bug: Bug = {}): Promise<Lab> {
+  const database = await createDatabase(adminUrl, 'lab', { template })
+  const db = openDatabase({ url: database.url, poolSize: 10, applicationName: 'lab' })
+  const folder = await mkdtemp(join(tmpdir(), 'tidemark-lab-'))
+  const flink = await startScriptedFlink({ savepointDurationMs: 60, restartDelayMs: 200 })
+  const { id } = flink.flink.addJob({ name: JOB, parallelism: 2 })
+  const caller = await insertSetting(db, folder, flink.flink.url)
+  for (const statement of bug.sql ?? []) await db.sql(statement)
+
+  const limits = { ...LIMITS, drainMs: bug.drainMs ?? LIMITS.drainMs }
+  const outside = openOutside(folder, bug)
+  const workers: Worker[] = []
+  const calls: ClientCall[] = []
+  const disturbances: Disturbance[] = []
+  const endedFlinkJobs: string[] = []
+  const ask = requestSavepoint({
+    snapshots: wrap(createSnapshotRepository(db), (real) => bug.snapshots?.(real, db)),
+    nudges: { savepointDue: () => undefined }, // every nudge is lost: the sweep alone must do
+    newId: () => v7(),
+    newTriggerId,
+    crashPoint: () => undefined,
+  })
+  const scalar = async (text: string, values: unknown[] = []): Promise<unknown> =>
+    (await db.sql<{ value: unknown }>(`select (${text}) as value`, values))[0]?.value
+
+  return {
+    db,
+    flink,
+    job: { name: JOB, id },
+    calls,
+    endedFlinkJobs,
+    startWorker(options = {}) {
+      const worker = startWorker(db, outside, bug, options)
+      workers.push(worker)
+      return worker
+    },
+    async request(input = {}, key) {
+      const call = await makeCall(ask, caller, input, key)
+      calls.push(call)
+      return call.snapshotId
+    },
+    untilStatus: (snapshot, ...statuses) =>
+      until(`${snapshot} is ${statuses.join(' or ')}`, async () =>
+        statuses.includes(String(await scalar('select status from snapshot where id = $1', [snapshot]))),
+      ).then(() => undefined),
+    untilAccepted: (count) =>
+      until(`Flink accepted ${count}`, async () => flink.flink.acceptLog.length >= count).then(
+        () => undefined,
+      ),
+    untilObserved: (state) =>
+      until(`the run is ${state}`, async () => {
+        const current = await scalar(
+          `select r.state from job j join run r on r.id = j.current_run_id
+             join cluster c on c.id = j.cluster_id where c.reachable`,
+        )
+        return current === state
+      }).then(() => undefined),
+    async disturb(what, work) {
+      const from = Date.now()
+      await work()
+      disturbances.push({ what, from, to: Date.now() })
+    },
+    async finish() {
+      const faultsEndedAt = Date.now()
+      const open = `select count(*)::int from snapshot
+        where status = 'Creating' or settled_at is null or next_action_at is not null`
+      const openAtFaultsEnd = Number(await scalar(open))
+      const drained = await until('drained', async () => (await scalar(open)) === 0, limits.drainMs).catch(
+        () => false,
+      )
+      await Promise.all(workers.map((worker) => worker.stop()))
+      return {
+        seed: 0,
+        limits,
+        disturbances,
+        faultsEndedAt,
+        openAtFaultsEnd,
+        drainedAt: drained ? Date.now() : null,
+        calls,
+        endedFlinkJobs,
+        ...(await collect({ databaseUrl: database.url, folder, flinks: [flink.flink] })),
+      }
+    },
+    async close() {
+      await Promise.all(workers.map((worker) => worker.stop()))
+      await outside.flink.close()
+      await outside.stores.close()
+      await flink.flink.stop()
+      await db.close()
+      await database.drop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+const newTriggerId = (): string => randomBytes(16).toString('hex')
+
+/** What `change` makes of it; as it is when it makes nothing. */
+const wrap = <Port>(real: Port, change: (real: Port) => Port | undefined): Port => change(real) ?? real
+
+async function insertSetting(db: Database, folder: string, flinkUrl: string): Promise<Caller> {
+  const [namespaceId, clusterId, storageId] = [v7(), v7(), v7()]
+  const root = `file://${folder}`
+  await db.sql('insert into namespace (id, name) values ($1, $2)', [namespaceId, 'lab'])
+  await db.sql('insert into cluster (id, namespace_id, name, url) values ($1, $2, $3, $4)', [
+    clusterId,
+    namespaceId,
+    'flink',
+    flinkUrl,
+  ])
+  await db.sql(
+    `insert into storage (id, namespace_id, name, uri, root_key, provider) values ($1, $2, 'state', $3, $4, 'local')`,
+    [storageId, namespaceId, root, `${root}/`],
+  )
+  await db.sql(
+    `insert into job (id, namespace_id, name, cluster_id, savepoint_storage_id, attach_flink_job_name)
+     values ($1, $2, $3, $4, $5, $3)`,
+    [v7(), namespaceId, JOB, clusterId, storageId],
+  )
+  return { namespaceId, namespace: 'lab', principal: 'token:lab' }
+}
+
+type Outside = { flink: FlinkConnections; stores: ObjectStores }
+
+function openOutside(folder: string, bug: Bug): Outside {
+  const secrets = createSecrets({ env: {}, secretsDir: null, namespaces: () => ['lab'] })
+  const real = createFlinkConnections(secrets, { connectTimeoutMs: 300, requestTimeoutMs: 400 })
+  return {
+    flink: {
+      to: (address) => wrap(real.to(address), (client) => bug.flink?.(client)),
+      close: () => real.close(),
+    },
+    stores: createObjectStores({ secrets, localRoots: [folder] }),
+  }
+}
+
+async function makeCall(
+  ask: ReturnType<typeof requestSavepoint>,
+  caller: Caller,
+  input: SavepointInput,
+  key: string | undefined,
+): Promise<ClientCall> {
+  const askedAt = Date.now()
+  const idempotency =
+    key === undefined ? {} : { idempotency: { key, route: 'createSavepoint', bodyHash: key } }
+  const call = { job: JOB, key: key ?? null, body: { ...input }, askedAt }
+  try {
+    const { resource } = await ask({ caller, job: JOB, ...input, ...idempotency })
+    return { ...call, answeredAt: Date.now(), status: 202, snapshotId: resource.id, code: null }
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+    return { ...call, answeredAt: Date.now(), status: 409, snapshotId: null, code: error.code }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- worker
+
+/** The loops of `src/worker.ts` without its process: a sweep, an observer, the shipped services. */
+function startWorker(
+  db: Database,
+  outside: Outside,
+  bug: Bug,
+  options: { name?: string; wrap?: WrapSavepoints; observes?: boolean },
+) {
+  const { name = 'worker', observes = true } = options
+  const real = createSavepointWorkRepository(db, {
+    leaseMs: LEASE_MS,
+    newLease: () => v7(),
+    workerName: name,
+  })
+  const buggy = wrap(real, (repository) => bug.savepoints?.(repository, db))
+  const ports: AdvancePorts = {
+    ...outside,
+    savepoints: wrap(buggy, (repository) => options.wrap?.(repository)),
+    newTriggerId,
+    crashPoint: () => undefined,
+    sleep: (ms) => sleep(ms),
+    log: SILENT,
+    meter: { settled: () => undefined },
+    limits: { rescaleSettleMs: 100, maxAttempts: 3, holdMs: LEASE_MS / 3 },
+  }
+  const observations = wrap(
+    createObservationRepository(db, () => v7()),
+    (repository) => bug.observations?.(repository),
+  )
+  const watch = createClusterWatch({
+    observations,
+    observe: createClusterObserver({ observations, flink: outside.flink, log: SILENT, lostAfterMs: 2_000 }),
+    newId: () => v7(),
+    log: SILENT,
+    leaseMs: 2_000,
+    concurrency: 4,
+  })
+  const running = new Set<Promise<unknown>>()
+  let stopping = false
+  const loop = async (work: () => Promise<unknown>, pauseMs: number) => {
+    while (!stopping) {
+      await work().catch(() => undefined)
+      await sleep(pauseMs)
+    }
+  }
+  const sweep = async () => {
+    if (bug.withoutSweep) return
+    const { done } = await sweepSavepoints(ports)(10)
+    const kept = done.finally(() => running.delete(kept))
+    running.add(kept)
+  }
+  const loops = [loop(sweep, 50), ...(observes ? [loop(() => watch.round(), 60)] : [])]
+  return {
+    async stop() {
+      if (stopping) return
+      stopping = true
+      await Promise.all(loops)
+      await Promise.all(running)
+      await sleep(30) // a poll under way
+      await watch.close()
+    },
+  }
+}
+
+export type Gate = { reached: Promise<void>; open: () => void; wrap: WrapSavepoints }
+
+/** Holds the first call of one write, as a process frozen right before it would. */
+export function createGate(method: 'move' | 'markAsked' | 'beginAttempt' | 'release'): Gate {
+  let arrive: () => void = () => undefined
+  let open: () => void = () => undefined
+  const reached = new Promise<void>((resolve) => {
+    arrive = resolve
+  })
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const hold = async () => {
+    arrive()
+    await opened
+  }
+  return {
+    reached,
+    open: () => open(),
+    wrap: (real) => ({
+      ...real,
+      ...(method === 'move' && {
+        move: async (work, to) => {
+          await hold()
+          return real.move(work, to)
+        },
+      }),
+      ...(method === 'markAsked' && {
+        markAsked: async (work, flinkJobId, flinkStartTime) => {
+          await hold()
+          return real.markAsked(work, flinkJobId, flinkStartTime)
+        },
+      }),
+      ...(method === 'beginAttempt' && {
+        beginAttempt: async (work, ended, next) => {
+          await hold()
+          return real.beginAttempt(work, ended, next)
+        },
+      }),
+      ...(method === 'release' && {
+        release: async (work, next) => {
+          await hold()
+          return real.release(work, next)
+        },
+      }),
+    }),
+  }
+}

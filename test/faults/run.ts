@@ -1,0 +1,224 @@
+/**
+ * One random run, planned by its seed: clients order savepoints while faults strike; when the faults have ended everything
+ * must drain without a hand, and the history is collected.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import { checkHistory, type Verdict } from './checker.ts'
+import { runClient } from './clients.ts'
+import { collect } from './collect.ts'
+import { findCrashPoints } from './crash-point-names.ts'
+import type { History } from './history.ts'
+import { createRandom, type Random } from './random.ts'
+import { STRIKE_NAMES, STRIKES, type Strike, type StrikeName } from './strikes.ts'
+import { LIMITS, openWorld, type World } from './world.ts'
+
+export type RunReport = {
+  seed: number
+  history: History
+  verdict: Verdict
+  struck: StrikeName[]
+  /** What each part took, in ms. */
+  tookMs: { start: number; faults: number; drain: number; all: number }
+  /** What our processes printed. */
+  output: string
+}
+
+const FAULTS_MS = 5_000
+/** On a machine that is busy with other things clients go on until there are so many. */
+const ENOUGH_CALLS = 25
+const STRIKES_PER_RUN = 6
+
+type PlannedStrike = { name: StrikeName; atMs: number; strike: Strike }
+type RunPlan = {
+  clusters: number
+  jobsPerCluster: number
+  crashAt: { server?: string; workers: string[] }
+  strikes: PlannedStrike[]
+}
+
+export async function planRun(seed: number): Promise<RunPlan> {
+  const random = createRandom(seed)
+  const points = await findCrashPoints()
+  const worker = points.filter((point) => point.process === 'worker')
+  const server = points.filter((point) => point.process === 'server')
+  const passage = (name: string) => `${name}:${random.int(1, 4)}`
+  const crashingServer = random.chance(0.4) && random.pick(server).name
+  return {
+    clusters: random.int(1, 2),
+    jobsPerCluster: random.int(1, 2),
+    crashAt: {
+      ...(crashingServer && { server: passage(crashingServer) }),
+      workers: random.chance(0.7) ? [passage(random.pick(worker).name)] : [],
+    },
+    strikes: planStrikes(seed, random.fork()),
+  }
+}
+
+/** Neighbouring seeds walk through all kinds of faults in turn; the rest is chance. */
+function planStrikes(seed: number, random: Random): PlannedStrike[] {
+  const first = (seed * 2) % STRIKE_NAMES.length
+  const late: StrikeName[] = seed % 3 === 0 ? ['completion after the deadline'] : []
+  const turn = [...new Set([...late, ...[...STRIKE_NAMES, ...STRIKE_NAMES].slice(first, first + 2)])]
+  const rest = random
+    .shuffle(STRIKE_NAMES.filter((name) => !turn.includes(name)))
+    .slice(0, STRIKES_PER_RUN - turn.length)
+  return random
+    .shuffle([...turn, ...rest])
+    .map((name) => ({ name, atMs: random.int(200, FAULTS_MS - 1_000), strike: STRIKES[name](random.fork()) }))
+    .sort((a, b) => a.atMs - b.atMs)
+}
+
+export async function runSeed(seed: number): Promise<RunReport> {
+  const startedAt = Date.now()
+  const plan = await planRun(seed)
+  const random = createRandom(seed).fork()
+  const world = await openWorld({ ...plan, name: `faults-${seed}`, random: random.fork() })
+  try {
+    const faultsAt = Date.now()
+    await strikeAndOrder(world, plan.strikes, random)
+    await endFaults(world)
+    const faultsEndedAt = Date.now()
+    const openAtFaultsEnd = await countOpen(world.system.databaseUrl)
+    const drainedAt = await drain(world)
+    const history: History = {
+      seed,
+      limits: LIMITS,
+      disturbances: world.disturbances,
+      faultsEndedAt,
+      openAtFaultsEnd,
+      drainedAt,
+      calls: world.calls,
+      endedFlinkJobs: world.endedFlinkJobs,
+      ...(await collect({
+        databaseUrl: world.system.databaseUrl,
+        folder: world.system.folder,
+        flinks: world.clusters.map(({ flink }) => flink),
+      })),
+    }
+    return {
+      seed,
+      history,
+      verdict: checkHistory(history),
+      struck: plan.strikes.map(({ name }) => name),
+      tookMs: {
+        start: faultsAt - startedAt,
+        faults: faultsEndedAt - faultsAt,
+        drain: (drainedAt ?? Date.now()) - faultsEndedAt,
+        all: Date.now() - startedAt,
+      },
+      output: world.system.output(),
+    }
+  } finally {
+    await world.close()
+  }
+}
+
+async function strikeAndOrder(
+  world: World,
+  strikes: readonly PlannedStrike[],
+  random: Random,
+): Promise<void> {
+  const endsAt = Date.now() + FAULTS_MS
+  const latestEnd = endsAt + FAULTS_MS
+  const clients = world.clusters
+    .flatMap(({ jobs }) => jobs)
+    .map(({ name }) =>
+      runClient({
+        api: () => world.system.api,
+        job: name,
+        random: random.fork(),
+        calls: world.calls,
+        isOver: () => Date.now() > (world.calls.length < ENOUGH_CALLS ? latestEnd : endsAt),
+      }),
+    )
+  const faults = strikes.map(async ({ atMs, strike }) => {
+    await sleep(atMs)
+    await strike(world)
+  })
+  await Promise.all([...clients, ...faults])
+}
+
+/** From here on nothing is in the way any more, and nobody helps. */
+async function endFaults(world: World): Promise<void> {
+  for (const cleanUp of world.cleanUps) cleanUp()
+  for (const { faults, proxy } of world.clusters) {
+    faults.clear()
+    proxy.clear()
+  }
+  await world.settle()
+}
+
+const OPEN = `select count(*)::int as open from snapshot
+  where status = 'Creating' or settled_at is null or next_action_at is not null`
+
+async function countOpen(databaseUrl: string): Promise<number> {
+  const client = new Client({ connectionString: databaseUrl })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ open: number }>(OPEN)
+    return rows[0]?.open ?? 0
+  } finally {
+    await client.end()
+  }
+}
+
+/** When nothing was open any more; null when that took longer than it may. */
+async function drain({ system }: World): Promise<number | null> {
+  const deadline = Date.now() + LIMITS.drainMs
+  while (Date.now() < deadline) {
+    if ((await countOpen(system.databaseUrl)) === 0) return Date.now()
+    await sleep(100)
+  }
+  return null
+}
+
+// ---------------------------------------------------------------------------------------------------- in words
+
+/** Everything somebody needs who wants to see it again. */
+export function describeFailure({ seed, verdict, struck, history, tookMs, output }: RunReport): string {
+  const ids = new Set(
+    verdict.violations.flatMap(({ what }) => what.match(/[0-9a-f]{8}-[0-9a-f-]{27}/g) ?? []),
+  )
+  const concerned = [...ids].map((id) => ({
+    snapshot: history.snapshots.find((snapshot) => snapshot.id === id),
+    attempts: history.attempts
+      .filter(({ snapshotId }) => snapshotId === id)
+      .map((attempt) => ({
+        ...attempt,
+        flink: history.accepted.filter(({ triggerId }) => triggerId === attempt.triggerId),
+      })),
+    transitions: history.transitions.filter(({ snapshotId }) => snapshotId === id),
+    log: output
+      .split('\n')
+      .filter((line) => line.includes(id))
+      .slice(-30),
+  }))
+  return [
+    `seed ${seed} broke ${verdict.violations.length} times; again: npm run faults -- --runs 1 --seed ${seed}`,
+    ...verdict.violations.map(({ rule, what }) => `  ${rule}: ${what}`),
+    `  faults: ${struck.join(', ')}; ${JSON.stringify(tookMs)}`,
+    `  disturbances: ${JSON.stringify(history.disturbances)}; faults ended at ${history.faultsEndedAt}`,
+    JSON.stringify(concerned, null, 1).slice(0, 20_000),
+  ].join('\n')
+}
+
+/** The seeds one after the other, two at a time. */
+export async function runSeeds(
+  seeds: readonly number[],
+  tell: (report: RunReport) => void,
+): Promise<RunReport[]> {
+  const waiting = [...seeds]
+  const reports: RunReport[] = []
+  const lane = async () => {
+    for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
+      const report = await runSeed(seed)
+      reports.push(report)
+      tell(report)
+    }
+  }
+  // Also when one lane breaks the other one closes what it has opened.
+  const lanes = await Promise.allSettled([lane(), lane()])
+  for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason
+  return reports
+}

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest'
+import type { FlinkJob } from '../../src/domain/flink.ts'
+import {
+  compareJob,
+  type FollowedJob,
+  indexListing,
+  type KnownRun,
+} from '../../src/domain/run-observation.ts'
+
+const LOST_AFTER_MS = 300_000
+const job = (changes: Partial<FlinkJob> = {}): FlinkJob => ({
+  flinkJobId: 'a',
+  name: 'orders',
+  state: 'RUNNING',
+  startTime: 100,
+  endTime: null,
+  jobManagerNow: null,
+  allTasksRunning: true,
+  ...changes,
+})
+const run = (changes: Partial<KnownRun> = {}): KnownRun => ({
+  id: 'run-1',
+  flinkJobId: 'a',
+  state: 'RUNNING',
+  flinkState: 'RUNNING',
+  flinkStartTime: 100,
+  allTasksRunning: true,
+  missingForMs: null,
+  ...changes,
+})
+const byName = (runs: KnownRun[], changes: Partial<FollowedJob> = {}): FollowedJob => ({
+  id: 'job-1',
+  attach: { flinkJobName: 'orders' },
+  ambiguous: null,
+  currentRunId: runs.at(-1)?.id ?? null,
+  runs,
+  ...changes,
+})
+const compare = (followed: FollowedJob, ...jobs: FlinkJob[]) =>
+  compareJob(followed, indexListing(jobs), LOST_AFTER_MS)
+
+describe('what a poll means for a followed job', () => {
+  it('writes nothing when nothing has changed', () => {
+    expect(compare(byName([run()]), job())).toEqual([])
+    expect(
+      compare(byName([run({ state: 'FINISHED', flinkState: 'FINISHED' })]), job({ state: 'FINISHED' })),
+    ).toEqual([])
+  })
+
+  it('begins a run when the job is first seen', () => {
+    expect(compare(byName([]), job())).toMatchObject([{ kind: 'new-run', flinkJobId: 'a', state: 'RUNNING' }])
+    expect(compare(byName([]), job({ state: 'CANCELED' }))).toMatchObject([
+      { kind: 'new-run', state: 'CANCELED' },
+    ])
+  })
+
+  it('follows a job by name to its new Flink job id', () => {
+    const changes = compare(
+      byName([run()]),
+      job({ state: 'FINISHED' }),
+      job({ flinkJobId: 'b', startTime: 200 }),
+    )
+    expect(changes).toMatchObject([
+      { kind: 'run-changed', runId: 'run-1', state: 'FINISHED' },
+      { kind: 'new-run', flinkJobId: 'b' },
+    ])
+  })
+
+  it('calls two live jobs of one name ambiguous, and says so once', () => {
+    const two = [job(), job({ flinkJobId: 'b' })]
+    expect(compare(byName([run()]), ...two)).toEqual([
+      { kind: 'ambiguous', jobId: 'job-1', flinkJobIds: ['a', 'b'] },
+    ])
+    expect(compare(byName([run()], { ambiguous: ['a', 'b'] }), ...two)).toEqual([])
+    expect(compare(byName([run()], { ambiguous: ['a', 'b'] }), job())).toEqual([
+      { kind: 'ambiguous', jobId: 'job-1', flinkJobIds: null },
+    ])
+  })
+
+  it('does not call a run ended because it is not listed', () => {
+    expect(compare(byName([run()]))).toMatchObject([{ kind: 'run-changed', state: 'RUNNING', missing: true }])
+    expect(compare(byName([run({ missingForMs: 299_999 })]))).toEqual([])
+  })
+
+  it('calls a run LOST once a reachable leader has not listed it for long enough', () => {
+    expect(compare(byName([run({ missingForMs: 300_000 })]))).toMatchObject([
+      { state: 'LOST', missing: true },
+    ])
+  })
+
+  it('goes on with the same run when it is listed again', () => {
+    const back = compare(
+      byName([run({ missingForMs: 10_000, allTasksRunning: false })]),
+      job({ startTime: 200 }),
+    )
+    expect(back).toMatchObject([{ kind: 'run-changed', runId: 'run-1', missing: false, flinkStartTime: 200 }])
+  })
+
+  it('begins a new run when an ended Flink job id lives again', () => {
+    const ended = run({ state: 'CANCELED', flinkState: 'CANCELED' })
+    expect(compare(byName([ended]), job({ startTime: 300 }))).toMatchObject([
+      { kind: 'new-run', flinkJobId: 'a' },
+    ])
+  })
+
+  it('leaves ended runs alone when Flink has forgotten them', () => {
+    expect(compare(byName([run({ state: 'FINISHED' })]))).toEqual([])
+  })
+
+  it('follows nothing for a managed job', () => {
+    expect(compare(byName([], { attach: null }), job())).toEqual([])
+  })
+
+  it('keeps a run STOPPING until Flink shows its end', () => {
+    expect(compare(byName([run({ state: 'STOPPING' })]), job({ allTasksRunning: false }))).toMatchObject([
+      { state: 'STOPPING' },
+    ])
+    expect(compare(byName([run({ state: 'STOPPING' })]), job({ state: 'FINISHED' }))).toMatchObject([
+      { state: 'FINISHED' },
+    ])
+  })
+})

@@ -1,0 +1,60 @@
+import { defineConfig } from 'vitest/config'
+
+const SERVICES = ['test/support/provision-services.ts']
+const PROCESSES = [...SERVICES, 'test/support/build-dist.ts']
+
+// Whole processes on two shared cores: in CI a test may need a second try, which the report shows. Fault runs get none.
+const CI_RETRY = process.env['CI'] === 'true' ? 1 : 0
+
+export default defineConfig({
+  test: {
+    projects: [
+      // Rules and services with fakes: one process, no isolation, about a second.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: SERVICES,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          retry: CI_RETRY,
+          include: ['test/e2e/**/*.test.ts'],
+          exclude: ['test/e2e/**/*.real.test.ts'],
+          globalSetup: PROCESSES,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: PROCESSES,
+          testTimeout: 600_000,
+          hookTimeout: 180_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        // One real cluster at a time: each is two JVMs.
+        test: {
+          name: 'real-flink',
+          retry: CI_RETRY,
+          include: ['test/e2e/**/*.real.test.ts'],
+          globalSetup: PROCESSES,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
