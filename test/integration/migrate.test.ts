@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { listPendingMigrations, MigrationError, migrate } from '../../src/db/migrate.ts'
 import { type EmptyDatabase, MIGRATIONS, openPostgres } from '../support/database.ts'
 
-const SHIPPED = ['0001_tables', '0002_rules', '0003_history']
+const SHIPPED = ['0001_tables', '0002_rules', '0003_history', '0004_what_runs']
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
 let database: EmptyDatabase
@@ -65,13 +65,13 @@ describe('migrating', () => {
   })
 
   it('leaves no trace of a migration that fails, and goes on once it is mended', async () => {
-    await write('0004_broken', 'create table half (id int); select 1 / 0;')
-    await expect(run()).rejects.toThrow(/0004_broken failed and was rolled back: division by zero/)
+    await write('9004_broken', 'create table half (id int); select 1 / 0;')
+    await expect(run()).rejects.toThrow(/9004_broken failed and was rolled back: division by zero/)
     expect(await query(`select to_regclass('half') as found`)).toEqual([{ found: null }])
     expect((await readBook()).map((row) => row.name)).toEqual(SHIPPED)
 
-    await write('0004_broken', 'create table whole (id int);')
-    expect(await run()).toEqual(['0004_broken'])
+    await write('9004_broken', 'create table whole (id int);')
+    expect(await run()).toEqual(['9004_broken'])
   })
 
   it('refuses an applied migration whose file was changed', async () => {
@@ -86,29 +86,29 @@ describe('migrating', () => {
     await run()
     await query('create table twice (id int)')
     await query('insert into twice values (1), (1)')
-    await write('0004_index', 'create unique index concurrently twice_key on twice (id);')
-    await expect(run()).rejects.toThrow(/0004_index failed half way/)
-    await expect(run()).rejects.toThrow(/0004_index is half applied: look at _prisma_migrations/)
+    await write('9004_index', 'create unique index concurrently twice_key on twice (id);')
+    await expect(run()).rejects.toThrow(/9004_index failed half way/)
+    await expect(run()).rejects.toThrow(/9004_index is half applied: look at _prisma_migrations/)
 
     // What the message says to do.
     await query('drop index twice_key')
     await query('delete from twice')
-    await query(`delete from _prisma_migrations where migration_name = '0004_index'`)
-    expect(await run()).toEqual(['0004_index'])
+    await query(`delete from _prisma_migrations where migration_name = '9004_index'`)
+    expect(await run()).toEqual(['9004_index'])
   })
 
   it('refuses a database that a newer version has migrated', async () => {
-    await write('0004_newer', 'select 1;')
+    await write('9004_newer', 'select 1;')
     await run()
-    await rm(join(directory, '0004_newer'), { recursive: true })
-    await expect(run()).rejects.toThrow(/has migration 0004_newer, which this version does not know/)
+    await rm(join(directory, '9004_newer'), { recursive: true })
+    await expect(run()).rejects.toThrow(/has migration 9004_newer, which this version does not know/)
   })
 
   it('does not count a migration that was booked as rolled back', async () => {
-    await write('0004_again', 'create table again (id int);')
+    await write('9004_again', 'create table again (id int);')
     await run()
     await query('drop table again')
-    await query(`update _prisma_migrations set rolled_back_at = now() where migration_name = '0004_again'`)
-    expect(await run()).toEqual(['0004_again'])
+    await query(`update _prisma_migrations set rolled_back_at = now() where migration_name = '9004_again'`)
+    expect(await run()).toEqual(['9004_again'])
   })
 })
