@@ -99,6 +99,20 @@ export type CheckpointStatistics = {
   history: CheckpointEntry[]
 }
 
+/** The statistics with a tag of their bytes: an answer that is the same, byte for byte, need not be read again. */
+export type CheckpointPoll =
+  | { kind: 'unchanged' }
+  /** The job is unknown here now, or has no checkpoint coordinator. */
+  | { kind: 'none' }
+  | { kind: 'changed'; tag: string; statistics: CheckpointStatistics }
+
+/** What a JobManager says of itself in GET /jobmanager/config. */
+export type ClusterSettings = {
+  fingerprint: ClusterFingerprint
+  /** `execution.state-recovery.path` (or its old name): application mode restores it again at every restart. */
+  recoveryPath: string | null
+}
+
 export type JobException = {
   at: number
   exceptionName: string

@@ -1,4 +1,5 @@
 /** Flink's REST API as the outcomes of `domain/flink.ts`. Which route, which reader, what a 404 means: nothing else. */
+import { createHash } from 'node:crypto'
 import type { TriggerRequest } from '../domain/flink.ts'
 import { rootCause } from '../domain/flink-failure.ts'
 import type { FlinkClient } from '../ports.ts'
@@ -6,8 +7,9 @@ import { type Answer, readAnswer, unreadable } from './answers.ts'
 import { readCheckpointStatistics, readConfig } from './checkpoint-responses.ts'
 import type { HttpReply, HttpRequest } from './http.ts'
 import {
-  readClusterFingerprint,
   readClusterInfo,
+  readClusterSettings,
+  readDeclaredVersion,
   readExceptions,
   readJob,
   readJobs,
@@ -39,11 +41,28 @@ export function createFlinkClient(ask: Ask): FlinkClient {
 
   return {
     describeCluster: () => get('/config', readClusterInfo),
-    readFingerprint: () => get('/jobmanager/config', readClusterFingerprint),
+    readSettings: () => get('/jobmanager/config', readClusterSettings),
     listJobs: () => get('/jobs/overview', readJobs),
     findJob: (job) => find(jobPath(job), readJob),
     listExceptions: async (job) => (await find(jobPath(job, '/exceptions'), readExceptions)) ?? [],
+    readDeclaredVersion: async (job) =>
+      (await find(jobPath(job, '/config'), readDeclaredVersion))?.version ?? null,
     readCheckpoints: (job) => find(jobPath(job, '/checkpoints'), readCheckpointStatistics),
+    async pollCheckpoints(job, tag) {
+      const request: HttpRequest = { method: 'GET', path: jobPath(job, '/checkpoints') }
+      const reply = await ask(request)
+      const ownTag = reply.status === 200 ? tagOf(reply.text) : ''
+      if (ownTag !== '' && ownTag === tag) return { kind: 'unchanged' }
+      const answer = readAnswer(request, reply)
+      if (answer.kind === 'unknown') return { kind: 'none' }
+      if (answer.kind === 'refused')
+        throw unreadable(request, `refused with ${answer.httpStatus}: ${rootCause(answer.text)}`)
+      return {
+        kind: 'changed',
+        tag: ownTag,
+        statistics: readBody(request, answer.body, readCheckpointStatistics),
+      }
+    },
     readCheckpointConfig: (job) => find(jobPath(job, '/checkpoints/config'), readConfig),
     async triggerSavepoint(trigger) {
       const request = toTrigger(trigger)
@@ -59,6 +78,9 @@ export function createFlinkClient(ask: Ask): FlinkClient {
     },
   }
 }
+
+/** Reading an answer of ten entries costs many times its hash. */
+const tagOf = (text: string): string => createHash('sha1').update(text).digest('base64')
 
 const jobPath = (job: string, rest = ''): string => `/jobs/${encodeURIComponent(job)}${rest}`
 

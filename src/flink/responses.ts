@@ -1,6 +1,7 @@
 /** Clusters, jobs, exceptions and savepoint operations as Flink 1.15 … 2.3 answers them (`flink-rest-api.md` §2, §4). */
 import { type Static, Type } from 'typebox'
 import {
+  type ClusterSettings,
   FLINK_JOB_STATES,
   type FlinkClusterInfo,
   type FlinkJob,
@@ -8,7 +9,6 @@ import {
   type JobException,
   type SavepointAnswer,
 } from '../domain/flink.ts'
-import type { ClusterFingerprint } from '../domain/resources.ts'
 import { shortenTrace } from '../domain/stack-trace.ts'
 import { countOf, FlinkId, maybe, type Reader, reader, textOf } from './shape.ts'
 
@@ -42,11 +42,15 @@ function versionTest(version: string): (major: number, minor: number) => boolean
 /** GET /jobmanager/config: REST/messages/ConfigurationInfo */
 const Entries = Type.Array(Type.Object({ key: Type.String(), value: maybe(Type.String()) }))
 
-export const readClusterFingerprint: Reader<ClusterFingerprint> = reader(Entries, (entries) => {
+export const readClusterSettings: Reader<ClusterSettings> = reader(Entries, (entries) => {
   const settingOf = (key: string) => textOf(entries.find((entry) => entry.key === key)?.value)
   return {
-    haClusterId: settingOf('high-availability.cluster-id'),
-    kubernetesClusterId: settingOf('kubernetes.cluster-id'),
+    fingerprint: {
+      haClusterId: settingOf('high-availability.cluster-id'),
+      kubernetesClusterId: settingOf('kubernetes.cluster-id'),
+    },
+    // The new name wins where both are set (CORE/configuration/StateRecoveryOptions).
+    recoveryPath: settingOf('execution.state-recovery.path') ?? settingOf('execution.savepoint.path'),
   }
 })
 
@@ -122,6 +126,19 @@ const toJob = (job: JobHeadValue) => ({
 /** A state of a later Flink must not hide a whole cluster; RECONCILING is neither an end nor a state we act in. */
 const toState = (state: string): FlinkJobState =>
   FLINK_JOB_STATES.find((known) => known === state) ?? 'RECONCILING'
+
+/** REST/messages/JobConfigInfo: the global job parameters of the ExecutionConfig, all as text. */
+const JobConfig = Type.Object({
+  'execution-config': maybe(
+    Type.Object({ 'user-config': maybe(Type.Record(Type.String(), Type.Unknown())) }),
+  ),
+})
+
+/** `tidemark.version` of the job's user configuration: a positive whole number, anything else declares nothing. */
+export const readDeclaredVersion: Reader<{ version: number | null }> = reader(JobConfig, (config) => {
+  const declared = String(config['execution-config']?.['user-config']?.['tidemark.version'] ?? '').trim()
+  return { version: /^[1-9]\d{0,8}$/.test(declared) ? Number(declared) : null }
+})
 
 // ------------------------------------------------------------------------------------------------- exceptions
 

@@ -3,8 +3,9 @@ import { readAnswer } from '../../src/flink/answers.ts'
 import { readCheckpointStatistics, readConfig } from '../../src/flink/checkpoint-responses.ts'
 import { parseJson } from '../../src/flink/json.ts'
 import {
-  readClusterFingerprint,
   readClusterInfo,
+  readClusterSettings,
+  readDeclaredVersion,
   readExceptions,
   readJob,
   readJobs,
@@ -54,8 +55,28 @@ describe('the cluster', () => {
       { key: 'rest.port', value: '8081' },
       { key: 'high-availability.cluster-id', value: '/orders' },
     ]
-    expect(readClusterFingerprint(entries)).toEqual({ haClusterId: '/orders', kubernetesClusterId: null })
-    expect(readClusterFingerprint([])).toEqual({ haClusterId: null, kubernetesClusterId: null })
+    expect(readClusterSettings(entries)).toEqual({
+      fingerprint: { haClusterId: '/orders', kubernetesClusterId: null },
+      recoveryPath: null,
+    })
+    expect(readClusterSettings([])?.fingerprint).toEqual({ haClusterId: null, kubernetesClusterId: null })
+  })
+
+  it('names the snapshot its configuration restores at every start, the new key before the old one', () => {
+    const old = { key: 'execution.savepoint.path', value: 's3://b/old' }
+    expect(readClusterSettings([old])?.recoveryPath).toBe('s3://b/old')
+    const both = [old, { key: 'execution.state-recovery.path', value: 's3://b/new' }]
+    expect(readClusterSettings(both)?.recoveryPath).toBe('s3://b/new')
+  })
+
+  it('shows the version a job declares, and none that is not a number of ours', () => {
+    const declared = (value: unknown) =>
+      readDeclaredVersion({ 'execution-config': { 'user-config': { 'tidemark.version': value } } })?.version
+    expect(declared('7')).toBe(7)
+    expect(declared(' 12 ')).toBe(12)
+    for (const value of ['0', '-1', '1.5', 'v7', '', null, {}, '99999999999'])
+      expect(declared(value)).toBeNull()
+    expect(readDeclaredVersion({})).toEqual({ version: null })
   })
 })
 
