@@ -14,6 +14,12 @@ export type KnownRun = {
   allTasksRunning: boolean
   /** How long a reachable leader has not listed it; null while it is listed. */
   missingForMs: number | null
+  /** A person has said that it is over, or a later run under its id has proven it. */
+  endConfirmed: boolean
+  declaredVersion: number | null
+  completedCheckpoints: number
+  /** Its CheckpointConfig has been recorded. */
+  configured: boolean
 }
 
 export type FollowedJob = {
@@ -35,10 +41,25 @@ type RunChanged = {
   missing: boolean
 } & Seen
 
+export type NewRun = {
+  kind: 'new-run'
+  jobId: string
+  flinkJobId: string
+  state: RunState
+  declaredVersion: number | null
+  /** The run that lived under the same Flink job id until a moment ago: it is over, whatever became of it. */
+  supersedes: string | null
+} & Seen
+
 export type RunChange =
-  | ({ kind: 'new-run'; jobId: string; flinkJobId: string; state: RunState } & Seen)
+  | NewRun
   | RunChanged
   | { kind: 'ambiguous'; jobId: string; flinkJobIds: string[] | null }
+
+/** The job goes on under its id with another `start-time`: the same run after a failover, or another one. */
+export type Restart = { jobId: string; run: KnownRun; job: FlinkJob }
+
+export type Comparison = { changes: RunChange[]; restarts: Restart[] }
 
 /** The listing of one poll, indexed once for all followed jobs. */
 export type Listing = {
@@ -53,20 +74,50 @@ export function indexListing(jobs: readonly FlinkJob[]): Listing {
 }
 
 /** Everything that must be written; empty when the poll shows nothing new. */
-export function compareJob(followed: FollowedJob, listing: Listing, lostAfterMs: number): RunChange[] {
+export function compareJob(followed: FollowedJob, listing: Listing, lostAfterMs: number): Comparison {
   const { target, ambiguous } = chooseTarget(followed, listing)
   const changes: RunChange[] = []
+  const restarts: Restart[] = []
   if (!sameIds(ambiguous, followed.ambiguous)) {
     changes.push({ kind: 'ambiguous', jobId: followed.id, flinkJobIds: ambiguous })
   }
   const current = followed.runs.find((run) => run.id === followed.currentRunId)
   for (const run of followed.runs) {
-    const change = compareRun(followed.id, run, listing.byId.get(run.flinkJobId), lostAfterMs)
-    // A job that lives again under the id of an ended run is a new run, not news of the old one.
-    if (change && !(isEnded(run.state) && change.state === 'RUNNING')) changes.push(change)
+    const job = listing.byId.get(run.flinkJobId)
+    if (isOver(run)) continue // Flink forgets ended jobs after an hour, and an id may live again as another run
+    if (job && job.startTime !== run.flinkStartTime) restarts.push({ jobId: followed.id, run, job })
+    else changes.push(...compareRun(followed.id, run, job, lostAfterMs))
   }
   if (target && isNewRun(target, current)) changes.push(newRun(followed.id, target))
-  return changes
+  return { changes, restarts }
+}
+
+/** Another cluster behind the same address would look like this: jobs gone, jobs begun, jobs restarted. */
+export const isDoubtful = ({ changes, restarts }: Comparison): boolean =>
+  restarts.length > 0 ||
+  changes.some((change) => change.kind === 'new-run' || (change.kind === 'run-changed' && change.missing))
+
+/** The run goes on: what it is now, with the new `start-time`. */
+export function continuedRun({ jobId, run, job }: Restart): RunChanged {
+  return {
+    kind: 'run-changed',
+    jobId,
+    runId: run.id,
+    state: runStateOf(job, run.state),
+    missing: false,
+    ...seen(job),
+  }
+}
+
+/** Not decided yet: everything but the `start-time`, which keeps the question open. */
+export function undecidedRun(restart: Restart): RunChanged[] {
+  const { run } = restart
+  const change = { ...continuedRun(restart), flinkStartTime: run.flinkStartTime }
+  const same =
+    run.flinkState === change.flinkState &&
+    run.allTasksRunning === change.allTasksRunning &&
+    run.missingForMs === null
+  return same || isTerminal(restart.job.state) ? [] : [change]
 }
 
 /** Which Flink job a followed job is now: by id; by name the one live job, or while none lives the newest ended one. */
@@ -91,9 +142,8 @@ const newest = (jobs: readonly FlinkJob[]): FlinkJob | undefined =>
 
 function isNewRun(target: FlinkJob, current: KnownRun | undefined): boolean {
   if (!current) return true
-  if (current.flinkJobId !== target.flinkJobId)
-    return !isTerminal(target.state) || target.startTime > current.flinkStartTime
-  return isEnded(current.state) && current.state !== 'LOST' && !isTerminal(target.state)
+  if (current.flinkJobId === target.flinkJobId && !isOver(current)) return false
+  return !isTerminal(target.state) || target.startTime > current.flinkStartTime
 }
 
 function compareRun(
@@ -101,40 +151,42 @@ function compareRun(
   run: KnownRun,
   listed: FlinkJob | undefined,
   lostAfterMs: number,
-): RunChanged | null {
+): RunChanged[] {
   if (!listed) return compareMissing(jobId, run, lostAfterMs)
   const state = runStateOf(listed, run.state)
   const same =
     run.state === state &&
     run.flinkState === listed.state &&
-    run.flinkStartTime === listed.startTime &&
     run.allTasksRunning === listed.allTasksRunning &&
     run.missingForMs === null
-  if (same) return null
-  return { kind: 'run-changed', jobId, runId: run.id, state, missing: false, ...seen(listed) }
+  return same ? [] : [{ kind: 'run-changed', jobId, runId: run.id, state, missing: false, ...seen(listed) }]
 }
 
-function compareMissing(jobId: string, run: KnownRun, lostAfterMs: number): RunChanged | null {
-  if (isEnded(run.state)) return null // Flink forgets ended jobs after an hour
+function compareMissing(jobId: string, run: KnownRun, lostAfterMs: number): RunChanged[] {
+  if (run.state === 'LOST') return []
   const lost = run.missingForMs !== null && run.missingForMs >= lostAfterMs
-  if (run.missingForMs !== null && !lost) return null
-  return {
-    kind: 'run-changed',
-    jobId,
-    runId: run.id,
-    state: lost ? 'LOST' : run.state,
-    missing: true,
-    flinkState: run.flinkState,
-    flinkStartTime: run.flinkStartTime,
-    allTasksRunning: false,
-  }
+  if (run.missingForMs !== null && !lost) return []
+  return [
+    {
+      kind: 'run-changed',
+      jobId,
+      runId: run.id,
+      state: lost ? 'LOST' : run.state,
+      missing: true,
+      flinkState: run.flinkState,
+      flinkStartTime: run.flinkStartTime,
+      allTasksRunning: false,
+    },
+  ]
 }
 
-const newRun = (jobId: string, job: FlinkJob): RunChange => ({
+export const newRun = (jobId: string, job: FlinkJob, supersedes: string | null = null): NewRun => ({
   kind: 'new-run',
   jobId,
   flinkJobId: job.flinkJobId,
   state: runStateOf(job, 'RUNNING'),
+  declaredVersion: null,
+  supersedes,
   ...seen(job),
 })
 
@@ -150,8 +202,9 @@ function runStateOf(job: FlinkJob, before: RunState): RunState {
   return before === 'STOPPING' ? 'STOPPING' : 'RUNNING'
 }
 
-export const isEnded = (state: RunState): boolean =>
-  state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED' || state === 'LOST'
+/** Nothing more will be heard of it. A LOST run may be listed again, and then goes on, unless its end is confirmed. */
+const isOver = ({ state, endConfirmed }: KnownRun): boolean =>
+  state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED' || (state === 'LOST' && endConfirmed)
 
 const sameIds = (a: readonly string[] | null, b: readonly string[] | null): boolean =>
   a === b || (a !== null && b !== null && a.length === b.length && a.every((id, index) => id === b[index]))

@@ -188,8 +188,7 @@ async function searchForgotten(work: AskedWork, ports: OutcomePorts): Promise<Ou
 }
 
 /** An unknown job has not ended by that alone: the observer decides (a reachable leader not listing it for 300 s). */
-const runIsOver = (work: AskedWork): boolean =>
-  work.run !== null && ['FINISHED', 'CANCELED', 'FAILED', 'LOST'].includes(work.run.state)
+const runIsOver = (work: AskedWork): boolean => work.run?.over ?? false
 
 // ------------------------------------------------------------------------------------------------- directory
 

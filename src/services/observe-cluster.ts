@@ -1,7 +1,15 @@
-/** One cheap poll of a cluster (GET /jobs/overview) and what it changed. Not reaching it changes only what we say of it. */
+/**
+ * One cheap poll of a cluster (GET /jobs/overview) and what it changed. Not reaching it changes only what we say of it.
+ *
+ * Whatever looks like another cluster behind the same address (jobs gone, begun or restarted) is believed only after the
+ * cluster has said again who it is.
+ */
 import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
-import { compareJob, indexListing } from '../domain/run-observation.ts'
+import { type FollowedJob, indexListing } from '../domain/run-observation.ts'
 import type { FlinkClient, FlinkConnections, Log, ObservationRepository, ObservedCluster } from '../ports.ts'
+import { compareJobs } from './compare-jobs.ts'
+import { describeCluster, identifyCluster } from './identify-cluster.ts'
+import type { CheckpointObserver } from './observe-checkpoints.ts'
 
 export type ObservePorts = {
   observations: ObservationRepository
@@ -9,33 +17,40 @@ export type ObservePorts = {
   log: Log
   /** A job that a reachable leader has not listed for so long is LOST. */
   lostAfterMs: number
+  checkpoints: CheckpointObserver
 }
 
-/** Version and capabilities are read again this often, and whenever the cluster comes back. */
+/** Version, identity and capabilities are read again this often, and whenever the cluster comes back. */
 const DESCRIBE_EVERY_POLLS = 30
 
-export type ClusterObserver = (workerId: string, cluster: ObservedCluster) => Promise<void>
+export type ClusterObserver = (
+  workerId: string,
+  cluster: ObservedCluster,
+  followed: readonly FollowedJob[],
+) => Promise<void>
 
 /** Remembers per cluster only how many polls ago it was described; a lost memory costs one more request. */
 export function createClusterObserver(ports: ObservePorts): ClusterObserver {
   const pollsSinceDescribed = new Map<string, number>()
 
-  return async (workerId, cluster) => {
+  return async (workerId, cluster, followed) => {
     const client = ports.flink.to(cluster.address)
     try {
       const jobs = await client.listJobs()
       const polls = pollsSinceDescribed.get(cluster.id) ?? DESCRIBE_EVERY_POLLS
       const due = polls >= DESCRIBE_EVERY_POLLS || cluster.reachable !== true || cluster.flinkVersion === null
-      if (due) await describe(workerId, cluster, client, ports)
+      if (due) await describeCluster(workerId, cluster, client, ports)
+      const known = due ? await identifyCluster(workerId, cluster, client, ports) : isKnown(cluster)
       pollsSinceDescribed.set(cluster.id, due ? 0 : polls + 1)
+      if (!known) return // its jobs are not ours to speak of until a person has confirmed it
 
-      const listing = indexListing(jobs)
-      const followed = await ports.observations.listFollowedJobs(cluster.id)
-      const changes = followed.flatMap((job) => compareJob(job, listing, ports.lostAfterMs))
-      if (changes.length > 0) {
-        const owned = await ports.observations.recordRuns(workerId, cluster.id, changes)
-        ports.log.info({ cluster: cluster.name, changes: changes.length, owned }, 'runs observed')
-      }
+      await observeJobs(
+        workerId,
+        cluster,
+        client,
+        { followed, listing: indexListing(jobs), identified: due },
+        ports,
+      )
     } catch (error) {
       if (!(error instanceof FlinkUnavailableError || error instanceof DomainError)) throw error
       await recordUnreachable(workerId, cluster, error.message, ports)
@@ -43,18 +58,36 @@ export function createClusterObserver(ports: ObservePorts): ClusterObserver {
   }
 }
 
-async function describe(
+const isKnown = (cluster: ObservedCluster): boolean => cluster.changedTo === null || cluster.followIdentity
+
+type Poll = {
+  followed: readonly FollowedJob[]
+  listing: ReturnType<typeof indexListing>
+  identified: boolean
+}
+
+async function observeJobs(
   workerId: string,
   cluster: ObservedCluster,
   client: FlinkClient,
-  { observations, log }: ObservePorts,
+  { followed, listing, identified }: Poll,
+  ports: ObservePorts,
 ): Promise<void> {
-  const info = await client.describeCluster()
-  const unchanged =
-    cluster.reachable === true && cluster.lastError === null && cluster.flinkVersion === info.flinkVersion
-  if (unchanged) return
-  await observations.recordCluster(workerId, cluster.id, { reachable: true, lastError: null, ...info })
-  log.info({ cluster: cluster.name, flinkVersion: info.flinkVersion }, 'cluster reached')
+  const { doubtful, changes, settle } = compareJobs(followed, listing, {
+    client,
+    lostAfterMs: ports.lostAfterMs,
+    checkpoints: ports.checkpoints,
+  })
+  if (doubtful && !identified && !(await identifyCluster(workerId, cluster, client, ports))) return
+  const all = [...changes, ...(await settle())].filter(
+    // Who follows whatever answers at an address cannot tell a lost job from another cluster.
+    (change) => !(cluster.changedTo && change.kind === 'run-changed' && change.state === 'LOST'),
+  )
+  if (all.length > 0) {
+    const owned = await ports.observations.recordRuns(workerId, cluster.id, all)
+    ports.log.info({ cluster: cluster.name, changes: all.length, owned }, 'runs observed')
+  }
+  await ports.checkpoints.observe({ workerId, cluster, client, followed, listing })
 }
 
 async function recordUnreachable(

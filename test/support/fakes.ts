@@ -15,7 +15,9 @@ const unasked = (what: string) => async (): Promise<never> => {
 
 export const fakeFlink = (answers: Partial<FlinkClient>): FlinkClient => ({
   describeCluster: unasked('describeCluster'),
-  readFingerprint: unasked('readFingerprint'),
+  readSettings: unasked('readSettings'),
+  readDeclaredVersion: unasked('readDeclaredVersion'),
+  pollCheckpoints: unasked('pollCheckpoints'),
   listJobs: unasked('listJobs'),
   findJob: unasked('findJob'),
   listExceptions: async () => [],
@@ -110,6 +112,7 @@ export const savepointWork = (changes: Partial<SavepointWork> = {}) => ({
     state: 'RUNNING' as const,
     flinkStartTime: 100,
     allTasksRunning: true,
+    over: false,
     tasksRunningSince: new Date('2026-11-21T11:00:00Z'),
   },
   attach: { flinkJobName: 'orders' },

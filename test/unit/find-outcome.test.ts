@@ -211,8 +211,10 @@ describe('a trigger id that Flink has forgotten', () => {
     const unknown = { ...forgotten, findJob: async () => null }
     expect(await look(unknown)).toEqual({ kind: 'pending' })
     const work = savepointWork()
-    const lost = savepointWork({ run: work.run && { ...work.run, state: 'LOST' } })
-    expect(await look(unknown, fakeStore({}), lost)).toMatchObject({ kind: 'job-over', state: 'LOST' })
+    const lost = (over: boolean) => savepointWork({ run: work.run && { ...work.run, state: 'LOST', over } })
+    expect(await look(unknown, fakeStore({}), lost(true))).toMatchObject({ kind: 'job-over', state: 'LOST' })
+    // Nobody lists it, which is no proof that nobody writes any more.
+    expect(await look(unknown, fakeStore({}), lost(false))).toMatchObject({ kind: 'pending' })
   })
 
   it('does not take an empty _metadata for a complete savepoint', async () => {

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest'
 import type { FlinkJob } from '../../src/domain/flink.ts'
 import {
   compareJob,
+  continuedRun,
   type FollowedJob,
   indexListing,
+  isDoubtful,
   type KnownRun,
+  undecidedRun,
 } from '../../src/domain/run-observation.ts'
 
 const LOST_AFTER_MS = 300_000
@@ -26,6 +29,10 @@ const run = (changes: Partial<KnownRun> = {}): KnownRun => ({
   flinkStartTime: 100,
   allTasksRunning: true,
   missingForMs: null,
+  endConfirmed: false,
+  declaredVersion: null,
+  completedCheckpoints: 0,
+  configured: false,
   ...changes,
 })
 const byName = (runs: KnownRun[], changes: Partial<FollowedJob> = {}): FollowedJob => ({
@@ -36,8 +43,9 @@ const byName = (runs: KnownRun[], changes: Partial<FollowedJob> = {}): FollowedJ
   runs,
   ...changes,
 })
-const compare = (followed: FollowedJob, ...jobs: FlinkJob[]) =>
+const compareAll = (followed: FollowedJob, ...jobs: FlinkJob[]) =>
   compareJob(followed, indexListing(jobs), LOST_AFTER_MS)
+const compare = (followed: FollowedJob, ...jobs: FlinkJob[]) => compareAll(followed, ...jobs).changes
 
 describe('what a poll means for a followed job', () => {
   it('writes nothing when nothing has changed', () => {
@@ -89,11 +97,33 @@ describe('what a poll means for a followed job', () => {
   })
 
   it('goes on with the same run when it is listed again', () => {
-    const back = compare(
-      byName([run({ missingForMs: 10_000, allTasksRunning: false })]),
-      job({ startTime: 200 }),
-    )
-    expect(back).toMatchObject([{ kind: 'run-changed', runId: 'run-1', missing: false, flinkStartTime: 200 }])
+    const back = compare(byName([run({ missingForMs: 10_000, allTasksRunning: false })]), job())
+    expect(back).toMatchObject([{ kind: 'run-changed', runId: 'run-1', missing: false, flinkStartTime: 100 }])
+  })
+
+  it('takes a LOST run back when it is listed again, unless its end was confirmed', () => {
+    const lost = run({ state: 'LOST', missingForMs: 400_000 })
+    expect(compare(byName([lost]), job())).toMatchObject([{ runId: 'run-1', state: 'RUNNING' }])
+    const over = compareAll(byName([{ ...lost, endConfirmed: true }]), job({ startTime: 300 }))
+    expect(over).toMatchObject({ changes: [{ kind: 'new-run' }], restarts: [] })
+  })
+
+  it('leaves open which run it is when the start-time has changed', () => {
+    const comparison = compareAll(byName([run()]), job({ startTime: 200, allTasksRunning: false }))
+    expect(comparison).toMatchObject({ changes: [], restarts: [{ jobId: 'job-1', run: { id: 'run-1' } }] })
+    const [restart] = comparison.restarts
+    if (!restart) throw new Error('no restart')
+    expect(undecidedRun(restart)).toMatchObject([
+      { runId: 'run-1', flinkStartTime: 100, allTasksRunning: false },
+    ])
+    expect(continuedRun(restart)).toMatchObject({ runId: 'run-1', flinkStartTime: 200, state: 'RUNNING' })
+  })
+
+  it('doubts the cluster when jobs are gone, begun or restarted, and not otherwise', () => {
+    expect(isDoubtful(compareAll(byName([run()])))).toBe(true)
+    expect(isDoubtful(compareAll(byName([]), job()))).toBe(true)
+    expect(isDoubtful(compareAll(byName([run()]), job({ startTime: 200 })))).toBe(true)
+    expect(isDoubtful(compareAll(byName([run()]), job({ state: 'RESTARTING' })))).toBe(false)
   })
 
   it('begins a new run when an ended Flink job id lives again', () => {
