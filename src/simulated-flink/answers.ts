@@ -8,6 +8,7 @@ import {
 } from './checkpoint-statistics.ts'
 import type { Cluster } from './cluster.ts'
 import type { Dialect } from './dialect.ts'
+import { TASK_MANAGER } from './exceptions.ts'
 import { uploadDirectory } from './jars.ts'
 import { failureCause } from './java-throwable.ts'
 import {
@@ -18,7 +19,6 @@ import {
   TASK_STATES,
   type TaskState,
 } from './job.ts'
-import { TASK_MANAGER } from './lifecycle.ts'
 import type { Operation } from './operations.ts'
 import { countSubtasks, type Vertex } from './program.ts'
 
@@ -42,7 +42,7 @@ export const configAnswer = ({ dialect }: Cluster) => ({
   },
 })
 
-export function overviewAnswer({ jobs, slots, dialect }: Cluster) {
+export function overviewAnswer({ jobs, slots, dialect, taskManagerThere }: Cluster) {
   const counts = { running: 0, finished: 0, cancelled: 0, failed: 0 }
   let used = 0
   for (const job of jobs.values()) {
@@ -53,9 +53,9 @@ export function overviewAnswer({ jobs, slots, dialect }: Cluster) {
     if (!isTerminal(job)) used += job.parallelism
   }
   return {
-    taskmanagers: 1,
-    'slots-total': slots,
-    'slots-available': Math.max(0, slots - used),
+    taskmanagers: taskManagerThere ? 1 : 0,
+    'slots-total': taskManagerThere ? slots : 0,
+    'slots-available': taskManagerThere ? Math.max(0, slots - used) : 0,
     'jobs-running': counts.running,
     'jobs-finished': counts.finished,
     'jobs-cancelled': counts.cancelled,
@@ -80,7 +80,7 @@ export function jobManagerConfigAnswer(cluster: Cluster) {
     [retained]: String(defaults.numRetained),
     [checkpoints]: defaults.checkpointDirectory,
     [dialect.savepointDirectoryKey]: savepointDirectory,
-    ...extraConfiguration,
+    ...Object.fromEntries(extraConfiguration),
   }
   return Object.entries(entries).flatMap(([key, value]) => (value === null ? [] : [{ key, value }]))
 }
@@ -266,7 +266,18 @@ const exceptionAnswer = (exception: ExceptionEntry) => ({
 
 // ---------------------------------------------------------------------------------------------- checkpoints
 
-export function checkpointsAnswer({ statistics }: SimulatedJob, { dialect }: Cluster) {
+/** As text, and only once per change: a fleet's observer asks thousands of jobs again and again. */
+export function checkpointsBody({ statistics }: SimulatedJob, { dialect }: Cluster): string {
+  const known = bodies.get(statistics)
+  if (known?.changes === statistics.changes) return known.body
+  const body = JSON.stringify(checkpointsAnswer(statistics, dialect))
+  bodies.set(statistics, { changes: statistics.changes, body })
+  return body
+}
+
+const bodies = new WeakMap<CheckpointStatistics, { changes: number; body: string }>()
+
+function checkpointsAnswer(statistics: CheckpointStatistics, dialect: Dialect) {
   const { counts, restored } = statistics
   const entry = (checkpoint: CheckpointEntry | null) =>
     checkpoint === null ? null : entryAnswer(checkpoint, dialect, {})
@@ -296,12 +307,11 @@ export function checkpointsAnswer({ statistics }: SimulatedJob, { dialect }: Clu
 
 const ALWAYS_ZERO = { min: 0, max: 0, avg: 0, p50: 0, p90: 0, p95: 0, p99: 0, p999: 0 }
 
-function summaryAnswer({ sizes, durations }: CheckpointStatistics, dialect: Dialect) {
-  const size = summarize(sizes)
+function summaryAnswer({ uploads, sizes, durations }: CheckpointStatistics, dialect: Dialect) {
   const zerosLike = (series: Series) => (series.count === 0 ? summarize(series) : ALWAYS_ZERO)
   return {
-    ...(dialect.checkpointedSize && { checkpointed_size: size }),
-    state_size: size,
+    ...(dialect.checkpointedSize && { checkpointed_size: summarize(uploads) }),
+    state_size: summarize(sizes),
     end_to_end_duration: summarize(durations),
     alignment_buffered: ALWAYS_ZERO,
     processed_data: zerosLike(sizes),

@@ -39,8 +39,11 @@ export type CheckpointStatistics = {
   failed: CheckpointEntry | null
   restored: RestoredCheckpoint | null
   history: CheckpointEntry[]
+  uploads: Series
   sizes: Series
   durations: Series
+  /** Raised by every change: an answer made of it stays right until then. */
+  changes: number
 }
 
 const HISTORY = 10
@@ -56,36 +59,57 @@ export function emptyStatistics(): CheckpointStatistics {
     failed: null,
     restored: null,
     history: [],
+    uploads: emptySeries(),
     sizes: emptySeries(),
     durations: emptySeries(),
+    changes: 0,
   }
 }
 
 export function recordBegin(stats: CheckpointStatistics, entry: CheckpointEntry): void {
+  stats.changes++
   stats.counts.total++
   stats.counts.inProgress++
+  pushHistory(stats, entry)
+}
+
+function pushHistory(stats: CheckpointStatistics, entry: CheckpointEntry): void {
   stats.history.unshift(entry)
   if (stats.history.length > HISTORY) stats.history.pop()
+}
+
+/** A checkpoint that completed before anybody looked. */
+export function recordPast(stats: CheckpointStatistics, entry: CheckpointEntry): void {
+  stats.changes++
+  stats.counts.total++
+  stats.counts.completed++
+  pushHistory(stats, entry)
+  stats.completed = entry
+  addTo(stats.uploads, entry.checkpointedSize)
+  addTo(stats.sizes, entry.stateSize)
+  addTo(stats.durations, entry.durationMs)
 }
 
 export function recordCompletion(
   stats: CheckpointStatistics,
   entry: CheckpointEntry,
   at: number,
-  done: { externalPath: string; stateSize: number },
+  done: { externalPath: string; stateBytes: number; uploadedBytes: number },
 ): void {
+  stats.changes++
   entry.status = 'COMPLETED'
   entry.latestAckAt = at
   entry.durationMs = at - entry.triggeredAt
   entry.acknowledged = entry.subtasks
   entry.externalPath = done.externalPath
-  entry.stateSize = done.stateSize
-  entry.checkpointedSize = done.stateSize
+  entry.stateSize = done.stateBytes
+  entry.checkpointedSize = done.uploadedBytes
   stats.counts.inProgress--
   stats.counts.completed++
   if (isSavepoint(entry)) stats.savepoint = entry
   else stats.completed = entry
-  addTo(stats.sizes, done.stateSize)
+  addTo(stats.uploads, done.uploadedBytes)
+  addTo(stats.sizes, done.stateBytes)
   addTo(stats.durations, entry.durationMs)
 }
 
@@ -95,6 +119,7 @@ export function recordFailure(
   at: number,
   message: string,
 ): void {
+  stats.changes++
   entry.status = 'FAILED'
   entry.durationMs = at - entry.triggeredAt
   entry.failedAt = at
@@ -106,13 +131,21 @@ export function recordFailure(
 
 /** A failure before an id was given is counted and leaves no entry. */
 export function recordFailureWithoutId(stats: CheckpointStatistics): void {
+  stats.changes++
   stats.counts.total++
   stats.counts.failed++
 }
 
 export function recordRestore(stats: CheckpointStatistics, restored: RestoredCheckpoint): void {
+  stats.changes++
   stats.counts.restored++
   stats.restored = restored
+}
+
+/** Subsumed, or deleted at the end of the job. */
+export function markDiscarded(stats: CheckpointStatistics, entry: CheckpointEntry): void {
+  stats.changes++
+  entry.discarded = true
 }
 
 // ------------------------------------------------------------------------------------------------ summaries

@@ -2,11 +2,12 @@
 import type { AcceptedTrigger } from './accept-log.ts'
 import type { Clock } from './clock.ts'
 import type { Dialect } from './dialect.ts'
-import type { Files } from './files.ts'
+import { type Files, qualify } from './files.ts'
 import type { Hooks } from './hooks.ts'
 import type { JobSettings, SimulatedJob } from './job.ts'
 import type { MetadataBytes } from './metadata-bytes.ts'
 import type { Operations } from './operations.ts'
+import type { ReadCache } from './read-cache.ts'
 
 export type CheckRestore = (
   metadata: Uint8Array,
@@ -29,7 +30,9 @@ export type Cluster = {
   readonly restartDelayMs: number
   readonly taskStartMs: number
   readonly slots: number
-  readonly extraConfiguration: Readonly<Record<string, string>>
+  /** Of /jobmanager/config, over what follows from the rest; null takes an entry away. Tests change it at run time. */
+  readonly extraConfiguration: Map<string, string | null>
+  readonly readCache: ReadCache
   readonly hooks: Hooks
   readonly jobs: Map<string, SimulatedJob>
   readonly jars: Map<string, UploadedJar>
@@ -39,9 +42,16 @@ export type Cluster = {
   readonly open: Set<AcceptedTrigger>
   /** Directory of this JobManager process; a new process has a new one. */
   webDirectory: string
+  /** One job, which every JobManager starts by itself. */
+  isApplication: boolean
+  /** Without one no task runs. */
+  taskManagerThere: boolean
   /** Raised by every JobManager start: work begun for an earlier one is ignored. */
   epoch: number
 }
+
+/** Of a job's checkpoints: `chk-N`, `shared` and `taskowned` lie in it. */
+export const checkpointRoot = (directory: string, jobId: string): string => `${qualify(directory)}/${jobId}`
 
 /** Calls back unless the job's timers are stopped first. */
 export function later(cluster: Cluster, job: SimulatedJob, ms: number, callback: () => void): () => void {

@@ -5,7 +5,6 @@ import type { Reply } from './reply.ts'
 
 /** One request, after its body was read and before or after its effect. */
 export type Exchange = {
-  /** null: no such route. */
   /** A name of routes.ts; null for a path that is none. */
   route: string | null
   method: string
@@ -47,10 +46,14 @@ export type SnapshotBegun = {
   checkpointId: number
 }
 
+export type SnapshotAsked = Omit<SnapshotBegun, 'checkpointId'>
+
 export type Hooks = {
   /** Before the effect. */
   onRequest?: (exchange: Exchange) => HookAnswer | Promise<HookAnswer>
   /** After the effect. */
   beforeReply?: (exchange: Exchange, reply: Reply) => HookAnswer | Promise<HookAnswer>
+  /** Before an id is given: this text is why there is none, and it is counted as a failure without an entry. */
+  refuseSnapshot?: (snapshot: SnapshotAsked) => string | undefined
   onSnapshot?: (snapshot: SnapshotBegun) => SnapshotFate | undefined
 }

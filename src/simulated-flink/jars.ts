@@ -2,15 +2,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { inflateRawSync } from 'node:zlib'
 import type { Cluster, UploadedJar } from './cluster.ts'
-import { qualify } from './files.ts'
-import { completionException, headline, type JavaThrowable, throwable } from './java-throwable.ts'
+import { completionException, type JavaThrowable, throwable } from './java-throwable.ts'
 import { type ClaimMode, createJob, type JobSettings, type SimulatedJob } from './job.ts'
 import { failToStart, startJob } from './lifecycle.ts'
-import { readCheckpointId } from './metadata-bytes.ts'
 import { type Program, programFromArguments } from './program.ts'
 import { internalError, refuse } from './reply.ts'
+import { notInitialized, restoreJob } from './restore.ts'
 import { settingsFrom } from './settings.ts'
-import { missingSnapshot } from './triggers.ts'
 
 export type RunOrder = {
   jobId: string | null
@@ -48,7 +46,7 @@ export async function runJar(cluster: Cluster, jarId: string, order: RunOrder): 
   if (known) throw couldNotExecute(job.name, duplicate(cluster))
   cluster.jobs.set(job.id, job)
   try {
-    if (order.savepointPath !== null) await restore(cluster, job, order.savepointPath, order)
+    if (order.savepointPath !== null) await restoreJob(cluster, job, { path: order.savepointPath, ...order })
   } catch (error) {
     const cause = notInitialized(error instanceof Error ? error.message : String(error))
     failToStart(cluster, job, cause)
@@ -70,7 +68,10 @@ function createSubmittedJob(cluster: Cluster, jar: UploadedJar, order: RunOrder)
       parallelism,
       program,
       settings,
-      userConfig: userConfigFrom(order.flinkConfiguration),
+      // What the program sets replaces what the configuration says, as in Flink.
+      userConfig: hasEntries(program.parameters)
+        ? { ...program.parameters }
+        : userConfigFrom(order.flinkConfiguration),
     },
     cluster.clock.now(),
   )
@@ -91,6 +92,8 @@ function programOf(jar: UploadedJar, order: RunOrder, parallelism: number): Prog
   }
 }
 
+const hasEntries = (map: Readonly<Record<string, string>>): boolean => Object.keys(map).length > 0
+
 /** `pipeline.global-job-parameters: a:1,b:2` is what /config shows as user-config. */
 function userConfigFrom(configuration: Record<string, string>): Record<string, string> {
   const parameters = configuration['pipeline.global-job-parameters'] ?? ''
@@ -100,38 +103,7 @@ function userConfigFrom(configuration: Record<string, string>): Record<string, s
   )
 }
 
-async function restore(
-  cluster: Cluster,
-  job: SimulatedJob,
-  path: string,
-  { claimMode, allowNonRestoredState }: RunOrder,
-): Promise<void> {
-  const location = qualify(path).replace(/\/_metadata$/, '')
-  const metadata = await cluster.files.read(`${location}/_metadata`)
-  if (metadata === null) throw new Error(missingSnapshot(path))
-  if (cluster.files.stores) await cluster.checkRestore(metadata, job, { location, allowNonRestoredState })
-  const checkpointId = readCheckpointId(metadata)
-  job.nextCheckpointId = checkpointId + 1
-  job.startedFrom = { checkpointId, location, claimMode }
-  // A claimed snapshot counts as the job's oldest checkpoint, and is deleted as such.
-  if (claimMode === 'CLAIM') job.retained.push({ checkpointId, location, entry: null })
-}
-
 // ------------------------------------------------------------------------------------------------- failures
-
-function notInitialized(text: string): JavaThrowable {
-  const incompatible = text.startsWith('Failed to rollback')
-  const reason = throwable(
-    incompatible ? 'java.lang.IllegalStateException' : 'java.io.FileNotFoundException',
-    text,
-  )
-  const wrapped = throwable('java.lang.RuntimeException', headline(reason), reason)
-  return throwable(
-    'org.apache.flink.runtime.client.JobInitializationException',
-    'Could not start the JobMaster.',
-    completionException(wrapped),
-  )
-}
 
 const duplicate = ({ dialect }: Cluster): JavaThrowable =>
   dialect.applications

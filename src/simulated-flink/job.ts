@@ -46,6 +46,8 @@ export type JobSettings = {
   unaligned: boolean
   alignedTimeoutMs: number
   stateBackend: 'hashmap' | 'rocksdb'
+  /** Only with RocksDB, and only checkpoints. */
+  incremental: boolean
   /** null: JobManager storage, whose checkpoints have no address. */
   checkpointDirectory: string | null
   savepointDurationMs: number
@@ -54,12 +56,17 @@ export type JobSettings = {
 
 export type ClaimMode = 'CLAIM' | 'NO_CLAIM' | 'LEGACY'
 
+/** A table of RocksDB in the `shared` directory of a job. */
+export type SharedFile = { operatorId: string; subtask: number; location: string; bytes: number }
+
 /** A snapshot that the job could recover from, and that it may delete. */
 export type RetainedCheckpoint = {
   checkpointId: number
   location: string
   /** null for a claimed snapshot of an earlier job. */
   entry: CheckpointEntry | null
+  /** What it refers to outside its own directory. */
+  shared: readonly SharedFile[]
 }
 
 export type PendingSnapshot = {
@@ -100,6 +107,8 @@ export type SimulatedJob = {
   /** What it was started from; it recovers from this until its first own checkpoint. */
   startedFrom: { checkpointId: number; location: string; claimMode: ClaimMode } | null
   pending: Set<PendingSnapshot>
+  /** Periodic checkpoints that failed one after the other. */
+  failuresInRow: number
   exceptions: ExceptionEntry[]
   /** The rest of a FAILED start: a job without a graph. */
   withoutGraph: boolean
@@ -126,6 +135,7 @@ export function createJob(given: NewJob, now: number): SimulatedJob {
     retained: [],
     startedFrom: null,
     pending: new Set(),
+    failuresInRow: 0,
     exceptions: [],
     withoutGraph: false,
     cancelTimers: new Set(),
@@ -173,6 +183,7 @@ export function resetExecution(job: SimulatedJob, now: number): void {
   job.statistics = emptyStatistics()
   job.exceptions = []
   job.pending = new Set()
+  job.failuresInRow = 0
   moveTasks(job, 'CREATED', now)
 }
 

@@ -1,7 +1,8 @@
 /** What happens to whole jobs: started, restarted, rescaled, cancelled, finished, failed, taken over. */
 import { recordRestore } from './checkpoint-statistics.ts'
 import { type Cluster, later } from './cluster.ts'
-import { checkpointException, type JavaThrowable, stackTrace, throwable } from './java-throwable.ts'
+import { rememberException, taskManagerLost, toExceptionEntry } from './exceptions.ts'
+import type { JavaThrowable } from './java-throwable.ts'
 import {
   allTasksRunning,
   type ExceptionEntry,
@@ -12,9 +13,8 @@ import {
   type SimulatedJob,
   stopTimers,
 } from './job.ts'
-import { abortSnapshots, releaseCheckpoints, SUSPENDING, takeSnapshot } from './snapshots.ts'
-
-const EXCEPTIONS_KEPT = 16
+import { releaseCheckpoints } from './retention.ts'
+import { abortSnapshots, SUSPENDING, takeSnapshot } from './snapshots.ts'
 
 /** From INITIALIZING to all tasks running; at once when the cluster's `taskStartMs` is 0. */
 export function startJob(cluster: Cluster, job: SimulatedJob): void {
@@ -28,6 +28,10 @@ export function startJob(cluster: Cluster, job: SimulatedJob): void {
 
 function startTasks(cluster: Cluster, job: SimulatedJob): void {
   const run = () => moveTasks(job, 'RUNNING', cluster.clock.now())
+  if (!cluster.taskManagerThere) {
+    moveTasks(job, 'SCHEDULED', cluster.clock.now())
+    return
+  }
   if (cluster.taskStartMs === 0) {
     run()
     return
@@ -71,14 +75,14 @@ export const triggerCheckpoint = (cluster: Cluster, job: SimulatedJob): number |
     cluster,
     job,
     { kind: 'checkpoint', format: null, targetDirectory: null, triggerId: null, drain: false },
-    () => undefined,
+    { settle: () => undefined, restart: (exception) => restartJob(cluster, job, exception) },
   )
 
 /** A failure of the job, or with `exception` null a rescale, which leaves no trace but the aborted snapshots. */
 export function restartJob(cluster: Cluster, job: SimulatedJob, exception: ExceptionEntry | null): void {
   if (isTerminal(job)) return
   const now = cluster.clock.now()
-  if (exception !== null) remember(job, { ...exception, at: now })
+  if (exception !== null) rememberException(job, { ...exception, at: now })
   abortSnapshots(job, SUSPENDING)
   moveJob(job, 'RESTARTING', now)
   moveTasks(job, exception === null ? 'CANCELED' : 'FAILED', now)
@@ -90,39 +94,14 @@ export function restartJob(cluster: Cluster, job: SimulatedJob, exception: Excep
   })
 }
 
-function remember(job: SimulatedJob, exception: ExceptionEntry): void {
-  job.exceptions.unshift(exception)
-  if (job.exceptions.length > EXCEPTIONS_KEPT) job.exceptions.pop()
-}
-
-const toEntry = (exception: JavaThrowable, taskName: string | null): ExceptionEntry => ({
-  exceptionName: exception.className,
-  stacktrace: stackTrace(exception),
-  at: 0,
-  taskName,
-})
-
-/** A task that could not take snapshot `checkpointId`, as /exceptions tells it. */
-export function taskFailure(job: SimulatedJob, checkpointId: number, cause: JavaThrowable): ExceptionEntry {
-  const last = job.program.vertices.at(-1)
-  const task = `${last?.name} (1/${last?.parallelism})`
-  const declined = checkpointException(
-    `Could not complete snapshot ${checkpointId} for operator ${task}#0. Failure reason: Checkpoint was declined.`,
-    cause,
-  )
-  const text = `Could not perform checkpoint ${checkpointId} for operator ${task}#0.`
-  return toEntry(throwable('java.io.IOException', text, declined), `${task} - execution #0`)
-}
-
-export const TASK_MANAGER = '127.0.0.1:43649-0e0081'
-
-export function taskManagerLost(job: SimulatedJob): ExceptionEntry {
-  const [first] = job.program.vertices
-  const lost = throwable(
-    'org.apache.flink.runtime.jobmaster.JobMasterException',
-    `TaskManager with id ${TASK_MANAGER} is no longer reachable.`,
-  )
-  return toEntry(lost, `${first?.name} (1/${first?.parallelism}) - execution #0`)
+/** The only TaskManager dies, or another one comes: jobs restart and wait for its slots. */
+export function setTaskManager(cluster: Cluster, there: boolean): void {
+  if (cluster.taskManagerThere === there) return
+  cluster.taskManagerThere = there
+  for (const job of cluster.jobs.values()) {
+    if (!there) restartJob(cluster, job, taskManagerLost(job))
+    else if (job.state === 'RUNNING' && job.tasks === 'SCHEDULED') startTasks(cluster, job)
+  }
 }
 
 export function cancelJob(cluster: Cluster, job: SimulatedJob): void {
@@ -141,7 +120,7 @@ export function finishJob(cluster: Cluster, job: SimulatedJob): void {
 }
 
 export function failJob(cluster: Cluster, job: SimulatedJob, cause: JavaThrowable): void {
-  remember(job, { ...toEntry(cause, null), at: cluster.clock.now() })
+  rememberException(job, { ...toExceptionEntry(cause, null), at: cluster.clock.now() })
   moveTasks(job, 'FAILED', cluster.clock.now())
   endJob(cluster, job, 'FAILED')
 }
@@ -161,19 +140,23 @@ function endJob(cluster: Cluster, job: SimulatedJob, state: 'CANCELED' | 'FINISH
 
 /**
  * The JobManager process dies and another one starts. Results and jars are gone in any case; jobs come back only with
- * high availability, under their ids, with a new start-time and statistics from zero.
+ * high availability, under their ids, with a new start-time and statistics from zero. Answers those that were alive.
  */
-export function replaceJobManager(cluster: Cluster, options: { ha: boolean; webDirectory: string }): void {
+export function replaceJobManager(
+  cluster: Cluster,
+  options: { ha: boolean; webDirectory: string },
+): SimulatedJob[] {
   killJobManager(cluster)
   cluster.epoch++
   cluster.webDirectory = options.webDirectory
-  const survivors = options.ha ? [...cluster.jobs.values()].filter((job) => !isTerminal(job)) : []
+  const alive = [...cluster.jobs.values()].filter((job) => !isTerminal(job))
   cluster.jobs.clear()
-  for (const job of survivors) {
+  for (const job of options.ha ? alive : []) {
     resetExecution(job, cluster.clock.now())
     cluster.jobs.set(job.id, job)
     startJob(cluster, job)
   }
+  return alive
 }
 
 /** Nobody cleans up after a killed process: data files without `_metadata` stay where they are. */
@@ -182,6 +165,7 @@ function killJobManager(cluster: Cluster): void {
   for (const accepted of cluster.open) Object.assign(accepted, { outcome: 'lost', settledAt })
   cluster.open.clear()
   cluster.operations.clear()
+  cluster.readCache.clear()
   cluster.jars.clear()
   for (const job of cluster.jobs.values()) {
     abortSnapshots(job, SUSPENDING, true)

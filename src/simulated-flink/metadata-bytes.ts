@@ -1,6 +1,7 @@
 /** Makes the bytes of `_metadata`. The checkpoint id stands in bytes 8–15 in every version. */
 import { Buffer } from 'node:buffer'
 import type { SavepointFormat } from './checkpoint-statistics.ts'
+import type { SharedFile } from './job.ts'
 import type { Operator } from './program.ts'
 
 export type DataFile = { name: string; operator: Operator; bytes: Uint8Array }
@@ -14,6 +15,9 @@ export type MetadataRequest = {
   action: 'NONE' | 'SUSPEND' | 'TERMINATE'
   operators: readonly Operator[]
   dataFiles: readonly DataFile[]
+  /** Of an incremental checkpoint; `uploadedBytes` of a subtask is what is new of them. */
+  shared: readonly SharedFile[]
+  uploaded: ReadonlySet<SharedFile>
 }
 
 export type MetadataBytes = (request: MetadataRequest) => Uint8Array

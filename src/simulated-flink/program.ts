@@ -27,6 +27,8 @@ export type Program = {
   /** Size of the keyed state in a snapshot. */
   stateBytes: number
   controlDirectory: string | null
+  /** Global job parameters that the program sets itself. */
+  parameters: Readonly<Record<string, string>>
 }
 
 export type ProgramOptions = {
@@ -36,6 +38,7 @@ export type ProgramOptions = {
   stateBytes: number
   extraOperator?: boolean
   controlDirectory?: string | null
+  parameters?: Readonly<Record<string, string>>
 }
 
 export function sampleProgram(options: ProgramOptions): Program {
@@ -57,6 +60,7 @@ export function sampleProgram(options: ProgramOptions): Program {
     vertices: chains.flatMap(toVertex),
     stateBytes: options.stateBytes,
     controlDirectory: options.controlDirectory ?? null,
+    parameters: options.parameters ?? {},
   }
 }
 
@@ -83,12 +87,14 @@ export function programFromArguments(
   defaults: { name: string; parallelism: number; maxParallelism: number },
 ): Program {
   const given = new Map<string, string>()
+  const parameters: Record<string, string> = {}
   let extraOperator = false
   for (let i = 0; i < args.length; i++) {
     const option = args[i] ?? ''
     if (option === '--extra-operator') extraOperator = true
     else if (!OPTIONS.has(option)) throw new Error(`Unknown option ${option}`)
     else if (i + 1 === args.length) throw new Error(`${option} needs a value`)
+    else if (option === '--parameter') addParameter(parameters, args[++i] ?? '')
     else given.set(option, args[++i] ?? '')
   }
   const keys = Number(given.get('--keys') ?? 100)
@@ -99,7 +105,14 @@ export function programFromArguments(
     stateBytes: keys * (Number(given.get('--bytes-per-key') ?? 64) + 32),
     extraOperator,
     controlDirectory: given.get('--control-dir') ?? null,
+    parameters,
   })
+}
+
+function addParameter(parameters: Record<string, string>, pair: string): void {
+  const equals = pair.indexOf('=')
+  if (equals < 1) throw new Error(`--parameter ${pair} is not like key=value`)
+  parameters[pair.slice(0, equals)] = pair.slice(equals + 1)
 }
 
 const OPTIONS = new Set([
@@ -109,6 +122,7 @@ const OPTIONS = new Set([
   '--bytes-per-key',
   '--max-parallelism',
   '--control-dir',
+  '--parameter',
 ])
 
 /** What the sample job does in `snapshotState`: waits while `slow-ms` is there, then fails with the text of `fail`. */

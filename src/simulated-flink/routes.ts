@@ -41,10 +41,27 @@ const ofCluster =
   ({ cluster }) =>
     json(200, answer(cluster))
 
-const ofJob =
-  (answer: (job: SimulatedJob, cluster: Cluster) => unknown): Handler =>
-  (call) =>
-    json(200, answer(findJob(call), call.cluster))
+/** What is seen of a job's execution graph, all of it at once: the three answers are of one moment. */
+const ofGraph =
+  (name: keyof ReturnType<typeof graphAnswers>): Handler =>
+  (call) => {
+    const job = findJob(call)
+    return call.cluster.readCache.read('graph', job.id, () => graphAnswers(job, call.cluster))[name]()
+  }
+
+/** Without a cache only the one that is asked for is made. */
+function graphAnswers(job: SimulatedJob, cluster: Cluster) {
+  const once = (answer: (job: SimulatedJob, cluster: Cluster) => unknown) => {
+    if (cluster.readCache.refreshMs === 0) return () => json(200, answer(job, cluster))
+    const reply = json(200, answer(job, cluster))
+    return () => reply
+  }
+  return {
+    details: once(answers.jobAnswer),
+    config: once(answers.jobConfigAnswer),
+    exceptions: once(answers.exceptionsAnswer),
+  }
+}
 
 function findJob({ cluster, params }: RouteCall): SimulatedJob {
   const jobId = params['jobid'] ?? ''
@@ -66,20 +83,18 @@ export const ROUTES = {
   jobManagerConfig: get('/jobmanager/config', ofCluster(answers.jobManagerConfigAnswer)),
   jobs: get('/jobs', ofCluster(answers.jobsAnswer)),
   jobsOverview: get('/jobs/overview', ofCluster(answers.jobsOverviewAnswer)),
-  job: get('/jobs/:jobid', ofJob(answers.jobAnswer)),
+  job: get('/jobs/:jobid', ofGraph('details')),
   cancelJob: { method: 'PATCH', path: '/jobs/:jobid', handle: handleCancel },
   jobStatus: get('/jobs/:jobid/status', handleStatus, (dialect) => dialect.jobStatus),
-  jobConfig: get('/jobs/:jobid/config', ofJob(answers.jobConfigAnswer)),
+  jobConfig: get('/jobs/:jobid/config', ofGraph('config')),
   /** The cluster's, whatever the job: an unknown one gets it too. */
   jobJobManagerConfig: get(
     '/jobs/:jobid/jobmanager/config',
     ofCluster(answers.jobManagerConfigAnswer),
     (dialect) => dialect.jobStatus,
   ),
-  exceptions: get('/jobs/:jobid/exceptions', ofJob(answers.exceptionsAnswer)),
-  checkpoints: get('/jobs/:jobid/checkpoints', (call) =>
-    json(200, answers.checkpointsAnswer(findCoordinator(call), call.cluster)),
-  ),
+  exceptions: get('/jobs/:jobid/exceptions', ofGraph('exceptions')),
+  checkpoints: get('/jobs/:jobid/checkpoints', handleCheckpoints),
   checkpointConfig: get('/jobs/:jobid/checkpoints/config', handleCheckpointConfig),
   checkpointDetails: get('/jobs/:jobid/checkpoints/details/:checkpointid', handleCheckpointDetails),
   triggerSavepoint: post('/jobs/:jobid/savepoints', handleSavepoint),
@@ -133,6 +148,13 @@ function handleCancel({ cluster, params, query }: RouteCall): Reply {
   }
   if (job.state !== 'CANCELED' && job.state !== 'CANCELLING') cancelJob(cluster, job)
   return json(202, {})
+}
+
+function handleCheckpoints(call: RouteCall): Reply {
+  const job = findCoordinator(call)
+  const { readCache } = call.cluster
+  const body = readCache.read('statistics', job.id, () => answers.checkpointsBody(job, call.cluster))
+  return { status: 200, body }
 }
 
 function handleCheckpointConfig(call: RouteCall): Reply {

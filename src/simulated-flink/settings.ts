@@ -13,6 +13,7 @@ export const DEFAULT_SETTINGS: JobSettings = {
   unaligned: false,
   alignedTimeoutMs: 0,
   stateBackend: 'hashmap',
+  incremental: false,
   checkpointDirectory: null,
   savepointDurationMs: 50,
   checkpointDurationMs: 10,
@@ -42,6 +43,7 @@ export function settingsFrom(
       toBoolean(checkpointing('unaligned.enabled', 'execution.checkpointing.unaligned')) ?? base.unaligned,
     alignedTimeoutMs: ms(checkpointing('aligned-checkpoint-timeout'), base.alignedTimeoutMs),
     stateBackend: toBackend(read('state.backend.type', 'state.backend')) ?? base.stateBackend,
+    incremental: toBoolean(checkpointing('incremental', 'state.backend.incremental')) ?? base.incremental,
     checkpointDirectory: checkpointing('dir', 'state.checkpoints.dir') ?? base.checkpointDirectory,
   }
 }

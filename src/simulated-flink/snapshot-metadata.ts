@@ -1,12 +1,12 @@
 /** `_metadata` of simulated snapshots, and what a restore makes of it. */
 import { Buffer } from 'node:buffer'
-import { buildSavepointMetadata, type OperatorPlan } from '../metadata/build-savepoint.ts'
-import type { SnapshotMetadata } from '../metadata/model.ts'
+import { buildSavepointMetadata, keyGroupsOf, type OperatorPlan } from '../metadata/build-savepoint.ts'
+import type { IncrementalHandle, OperatorState, SnapshotMetadata } from '../metadata/model.ts'
 import { readMetadata } from '../metadata/read-metadata.ts'
 import { retainedCheckpointProperties } from '../metadata/snapshot-properties.ts'
 import { writeMetadata } from '../metadata/write-metadata.ts'
 import type { CheckRestore } from './cluster.ts'
-import type { DataFile, MetadataBytes } from './metadata-bytes.ts'
+import type { DataFile, MetadataBytes, MetadataRequest } from './metadata-bytes.ts'
 import type { Operator } from './program.ts'
 
 export const snapshotMetadata: MetadataBytes = (request) => {
@@ -19,7 +19,46 @@ export const snapshotMetadata: MetadataBytes = (request) => {
     operators: request.operators.map((operator) => planOf(operator, request.dataFiles)),
   })
   if (request.savepointFormat !== null || request.version < 4) return writeMetadata(metadata)
-  return writeMetadata({ ...metadata, properties: retainedCheckpointProperties() })
+  const operatorStates = metadata.operatorStates.map((state) => withSharedFiles(state, request))
+  return writeMetadata({ ...metadata, operatorStates, properties: retainedCheckpointProperties() })
+}
+
+/** Of an incremental checkpoint: absolute paths to tables that others refer to as well, and a private list of them. */
+function withSharedFiles(state: OperatorState, request: MetadataRequest): OperatorState {
+  const isHere = ({ operatorId }: { operatorId: string }) => operatorId === state.id
+  if (!request.shared.some(isHere)) return state
+  const lists = request.dataFiles.filter(({ operator }) => operator.id === state.id)
+  const subtasks = state.subtasks.map((subtask) => {
+    const list = lists[subtask.index]
+    if (subtask.finished || list === undefined) return subtask
+    const tables = request.shared.filter((file) => isHere(file) && file.subtask === subtask.index)
+    const managedKeyed: IncrementalHandle = {
+      kind: 'incrementalV2',
+      ...keyGroupsOf(subtask.index, state.parallelism, state.maxParallelism),
+      checkpointId: BigInt(request.checkpointId),
+      backendId: backendId(state.id, subtask.index),
+      checkpointedSize: BigInt(
+        tables
+          .filter((table) => request.uploaded.has(table))
+          .reduce((sum, { bytes }) => sum + bytes, list.bytes.length),
+      ),
+      meta: { kind: 'relativeFile', path: list.name, size: BigInt(list.bytes.length) },
+      shared: tables.map(({ location, bytes }, index) => ({
+        localPath: `${String(index + 1).padStart(6, '0')}.sst`,
+        handle: { kind: 'file', path: location, size: BigInt(bytes) },
+      })),
+      private: [],
+      stateHandleId: `${state.id}-${subtask.index}-keyed`,
+    }
+    return { ...subtask, managedKeyed }
+  })
+  return { ...state, subtasks }
+}
+
+/** A UUID that follows from the subtask. */
+function backendId(operatorId: string, subtask: number): string {
+  const hex = `${operatorId.slice(0, 24)}${subtask.toString(16).padStart(8, '0')}`
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
 function planOf(operator: Operator, dataFiles: readonly DataFile[]): OperatorPlan {

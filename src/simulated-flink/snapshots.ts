@@ -2,7 +2,7 @@
  * The checkpoint coordinator of a job: gives out ids, writes the files, `_metadata` last, keeps the statistics and
  * drops subsumed checkpoints. A snapshot settles exactly once.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   type CheckpointEntry,
   type CheckpointType,
@@ -12,9 +12,10 @@ import {
   recordFailureWithoutId,
   type SavepointFormat,
 } from './checkpoint-statistics.ts'
-import { type Cluster, later, wait } from './cluster.ts'
+import { type Cluster, checkpointRoot, later, wait } from './cluster.ts'
+import { taskFailure, tooManyFailures } from './exceptions.ts'
 import { qualify } from './files.ts'
-import type { SnapshotFailure, SnapshotFate, SnapshotKind } from './hooks.ts'
+import type { SnapshotAsked, SnapshotFailure, SnapshotFate, SnapshotKind } from './hooks.ts'
 import {
   checkpointException,
   completionException,
@@ -22,11 +23,26 @@ import {
   jobNotFound,
   throwable,
 } from './java-throwable.ts'
-import { allTasksRunning, isTerminal, type PendingSnapshot, type SimulatedJob } from './job.ts'
-import { restartJob, taskFailure } from './lifecycle.ts'
-import { bareMetadata, type DataFile } from './metadata-bytes.ts'
+import {
+  allTasksRunning,
+  type ExceptionEntry,
+  isTerminal,
+  type PendingSnapshot,
+  type SimulatedJob,
+} from './job.ts'
+import { bareMetadata } from './metadata-bytes.ts'
 import type { OperationOutcome } from './operations.ts'
 import { countSubtasks, obeyControlDirectory } from './program.ts'
+import { NOT_ADDRESSABLE, retain } from './retention.ts'
+import {
+  isIncremental,
+  NO_FILES,
+  planFullFiles,
+  planIncrementalFiles,
+  type SnapshotFiles,
+  sizesOf,
+  writeFiles,
+} from './snapshot-files.ts'
 
 export type SnapshotOrder = {
   kind: SnapshotKind
@@ -39,7 +55,12 @@ export type SnapshotOrder = {
 }
 
 export const SUSPENDING = 'Checkpoint Coordinator is suspending.'
-const NOT_ADDRESSABLE = '<checkpoint-not-externally-addressable>'
+
+/** What a snapshot does to others: answered once, and perhaps a job that has to restart. */
+export type SnapshotEffects = {
+  settle(outcome: OperationOutcome): void
+  restart(exception: ExceptionEntry): void
+}
 
 type Running = PendingSnapshot & {
   cluster: Cluster
@@ -47,24 +68,25 @@ type Running = PendingSnapshot & {
   order: SnapshotOrder
   fate: SnapshotFate
   keepFiles: boolean
+  files: SnapshotFiles
   cancelExpiry(): void
-  settle(outcome: OperationOutcome): void
+  effects: SnapshotEffects
 }
 
-/** Begins a snapshot and answers its checkpoint id; null when it was refused, which `settle` has been told then. */
+/** Begins a snapshot and answers its checkpoint id; null when it was refused, which `effects.settle` has been told then. */
 export function takeSnapshot(
   cluster: Cluster,
   job: SimulatedJob,
   order: SnapshotOrder,
-  settle: (outcome: OperationOutcome) => void,
+  effects: SnapshotEffects,
 ): number | null {
-  const refusal = whyNotNow(job)
+  const refusal = whyNotNow(job) ?? whatTheHookSays(cluster, job, order)
   if (refusal !== null) {
     if (!isTerminal(job) && job.type === 'STREAMING') recordFailureWithoutId(job.statistics)
-    settle({ ok: false, cause: completionException(refusal) })
+    effects.settle({ ok: false, cause: completionException(refusal) })
     return null
   }
-  const running = begin(cluster, job, order, settle)
+  const running = begin(cluster, job, order, effects)
   void run(running)
   return running.entry.id
 }
@@ -87,33 +109,35 @@ function whyNotNow(job: SimulatedJob): JavaThrowable | null {
   )
 }
 
-function begin(
-  cluster: Cluster,
-  job: SimulatedJob,
-  order: SnapshotOrder,
-  settle: (outcome: OperationOutcome) => void,
-): Running {
+const askedOf = (job: SimulatedJob, { kind, triggerId }: SnapshotOrder): SnapshotAsked => ({
+  kind,
+  jobId: job.id,
+  jobName: job.name,
+  triggerId,
+})
+
+function whatTheHookSays({ hooks }: Cluster, job: SimulatedJob, order: SnapshotOrder): JavaThrowable | null {
+  const text = hooks.refuseSnapshot?.(askedOf(job, order))
+  return text === undefined ? null : checkpointException(text)
+}
+
+function begin(cluster: Cluster, job: SimulatedJob, order: SnapshotOrder, effects: SnapshotEffects): Running {
   const entry = newEntry(job, order, cluster.clock.now())
   recordBegin(job.statistics, entry)
-  const begun = {
-    kind: order.kind,
-    jobId: job.id,
-    jobName: job.name,
-    triggerId: order.triggerId,
-    checkpointId: entry.id,
-  }
+  const begun = { ...askedOf(job, order), checkpointId: entry.id }
   const running: Running = {
     entry,
     location: locationOf(job, order, entry.id),
     settled: false,
     keepFiles: false,
+    files: NO_FILES,
     cancelExpiry: () => undefined,
     cluster,
     job,
     order,
     fate: cluster.hooks.onSnapshot?.(begun) ?? {},
-    settle,
-    abort: ({ text, keepFiles }) => fail(running, checkpointException(text), keepFiles),
+    effects,
+    abort: ({ text, keepFiles }) => fail(running, checkpointException(text), { keepFiles }),
   }
   job.pending.add(running)
   return running
@@ -151,21 +175,22 @@ function locationOf(job: SimulatedJob, order: SnapshotOrder, checkpointId: numbe
     return `${qualify(order.targetDirectory)}/${name}`
   }
   const { checkpointDirectory } = job.settings
-  return checkpointDirectory === null ? null : `${qualify(checkpointDirectory)}/${job.id}/chk-${checkpointId}`
+  return checkpointDirectory === null
+    ? null
+    : `${checkpointRoot(checkpointDirectory, job.id)}/chk-${checkpointId}`
 }
 
 async function run(running: Running): Promise<void> {
   const { cluster, job, fate, order } = running
   running.cancelExpiry = later(cluster, job, job.settings.checkpointTimeoutMs, () => expire(running))
-  const dataFiles = await writeData(running)
-  if (dataFiles === null) return
+  if (!(await writeData(running))) return
   const { savepointDurationMs, checkpointDurationMs } = job.settings
   const duration = order.kind === 'checkpoint' ? checkpointDurationMs : savepointDurationMs
   await wait(cluster, job, fate.durationMs ?? duration)
   if (fate.hold !== undefined) await fate.hold
   const failure = fate.failure ?? (await askProgram(running))
   if (running.settled) return
-  if (failure === undefined || failure.kind === 'stopping') await finish(running, dataFiles)
+  if (failure === undefined || failure.kind === 'stopping') await finish(running)
   else failAsTold(running, failure)
 }
 
@@ -175,20 +200,31 @@ async function askProgram({ job }: Running): Promise<SnapshotFailure | undefined
   return text === null ? undefined : { kind: 'task', cause: throwable('java.lang.RuntimeException', text) }
 }
 
-/** null: it is over already. */
-async function writeData(running: Running): Promise<DataFile[] | null> {
+/** false: it is over already. */
+async function writeData(running: Running): Promise<boolean> {
   const { cluster, location } = running
-  if (!cluster.files.stores || location === null) return []
-  const dataFiles = makeDataFiles(running)
+  if (!cluster.files.stores || location === null) return true
+  running.files = planFiles(running)
   try {
-    await cluster.files.makeDirectory(location)
-    for (const file of dataFiles) await cluster.files.write(`${location}/${file.name}`, file.bytes)
+    await writeFiles(cluster, { location, root: rootOf(running) }, running.files)
   } catch (error) {
-    fail(running, ioProblem(location, error), false)
-    return null
+    failAndCount(running, ioProblem(location, error))
+    return false
   }
   if (running.settled) await cleanUp(running)
-  return running.settled ? null : dataFiles
+  return !running.settled
+}
+
+function rootOf({ job, order }: Running): string | null {
+  const { checkpointDirectory } = job.settings
+  const isThere = order.kind === 'checkpoint' && checkpointDirectory !== null
+  return isThere ? checkpointRoot(checkpointDirectory, job.id) : null
+}
+
+function planFiles({ job, order }: Running): SnapshotFiles {
+  const { checkpointDirectory } = job.settings
+  const incremental = order.kind === 'checkpoint' && isIncremental(job) && checkpointDirectory !== null
+  return incremental ? planIncrementalFiles(job, checkpointDirectory) : planFullFiles(job)
 }
 
 const ioProblem = (location: string, error: unknown): JavaThrowable =>
@@ -201,39 +237,39 @@ const ioProblem = (location: string, error: unknown): JavaThrowable =>
     ),
   )
 
-/** One file per subtask of an operator with keyed state; sources and the like fit into `_metadata`. */
-function makeDataFiles({ job }: Running): DataFile[] {
-  const stateful = job.program.vertices
-    .flatMap((vertex) => vertex.operators)
-    .filter(({ uid }) => uid === 'keyed-counter')
-  return stateful.flatMap((operator) => {
-    const share = Math.ceil(job.program.stateBytes / operator.parallelism)
-    return Array.from({ length: operator.parallelism }, () => ({
-      name: randomUUID(),
-      operator,
-      bytes: randomBytes(share),
-    }))
-  })
-}
-
-async function finish(running: Running, dataFiles: DataFile[]): Promise<void> {
-  const { cluster, job, location } = running
-  const metadata = makeMetadata(running, dataFiles)
+async function finish(running: Running): Promise<void> {
+  const { cluster, location } = running
+  const metadata = makeMetadata(running)
   if (location !== null) {
     try {
-      await cluster.files.write(`${location}/_metadata`, metadata)
+      await writeMetadata(running, location, metadata)
     } catch (error) {
       const cause = throwable('java.io.IOException', error instanceof Error ? error.message : String(error))
-      const text = `Could not finalize the pending checkpoint ${running.entry.id}. Failure reason: Failure to finalize checkpoint.`
-      return fail(running, checkpointException(text, cause), false)
+      const reason = 'Failure to finalize checkpoint.'
+      const text = `Could not finalize the pending checkpoint ${running.entry.id}. Failure reason: ${reason}`
+      return failAndCount(running, checkpointException(text, cause), reason)
     }
     if (running.settled) return cleanUp(running)
   }
-  const stored = dataFiles.reduce((sum, file) => sum + file.bytes.length, metadata.length)
-  complete(running, cluster.files.stores && location !== null ? stored : job.program.stateBytes)
+  complete(running, cluster.files.stores && location !== null ? metadata : NO_METADATA)
 }
 
-function makeMetadata({ cluster, job, order, entry }: Running, dataFiles: DataFile[]): Uint8Array {
+const NO_METADATA = new Uint8Array()
+
+/** Flink never overwrites one: a job that begins again at 1 meets those of its former life. */
+async function writeMetadata(
+  { cluster, order }: Running,
+  location: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const file = `${location}/_metadata`
+  if (order.kind === 'checkpoint' && (await cluster.files.read(file)) !== null) {
+    throw new Error(`Target file ${file} already exists.`)
+  }
+  await cluster.files.write(file, bytes)
+}
+
+function makeMetadata({ cluster, job, order, entry, files }: Running): Uint8Array {
   const make = cluster.files.stores ? cluster.metadataBytes : bareMetadata
   return make({
     version: cluster.dialect.metadataVersion,
@@ -241,54 +277,77 @@ function makeMetadata({ cluster, job, order, entry }: Running, dataFiles: DataFi
     savepointFormat: order.kind === 'checkpoint' ? null : (order.format ?? 'CANONICAL'),
     action: order.kind === 'stop' ? (order.drain ? 'TERMINATE' : 'SUSPEND') : 'NONE',
     operators: job.program.vertices.flatMap((vertex) => vertex.operators),
-    dataFiles,
+    dataFiles: files.own,
+    shared: files.shared,
+    uploaded: new Set(files.uploaded),
   })
 }
 
-function complete(running: Running, stateSize: number): void {
-  const { cluster, job, entry, order, location } = running
+function complete(running: Running, metadata: Uint8Array): void {
+  const { cluster, job, entry, order, location, files, effects } = running
   const externalPath = location ?? NOT_ADDRESSABLE
   leave(running)
-  recordCompletion(job.statistics, entry, cluster.clock.now(), { externalPath, stateSize })
-  if (order.kind === 'checkpoint') retain(cluster, job, entry, externalPath)
+  const sizes = sizesOf(job, files, metadata)
+  recordCompletion(job.statistics, entry, cluster.clock.now(), { externalPath, ...sizes })
+  if (order.kind === 'checkpoint') {
+    job.failuresInRow = 0
+    retain(cluster, job, { checkpointId: entry.id, location: externalPath, entry, shared: files.shared })
+  }
   if (running.fate.failure?.kind === 'stopping') failStopping(running, externalPath)
-  else running.settle({ ok: true, location: externalPath, checkpointId: entry.id })
+  else effects.settle({ ok: true, location: externalPath, checkpointId: entry.id })
 }
 
-function failStopping({ cluster, job, entry, settle }: Running, location: string): void {
+function failStopping({ job, entry, effects }: Running, location: string): void {
   const cause = throwable(
     'org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException',
     `A savepoint has been created at: ${location}, but the corresponding job ${job.id} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint.`,
   )
-  settle({ ok: false, cause: completionException(cause) })
-  restartJob(cluster, job, taskFailure(job, entry.id, cause))
+  effects.settle({ ok: false, cause: completionException(cause) })
+  effects.restart(taskFailure(job, entry.id, cause))
 }
 
 function failAsTold(running: Running, failure: Exclude<SnapshotFailure, { kind: 'stopping' }>): void {
-  const { cluster, job, entry } = running
+  const { job, entry, effects } = running
   switch (failure.kind) {
     case 'expired':
       expire(running)
       break
     case 'coordinator':
-      fail(running, checkpointException(failure.text, failure.cause), false)
+      failAndCount(running, checkpointException(failure.text, failure.cause))
       break
     case 'task':
       // The restart aborts this one too: that is all its result ever says.
-      restartJob(cluster, job, taskFailure(job, entry.id, failure.cause))
+      effects.restart(taskFailure(job, entry.id, failure.cause))
   }
 }
 
 const expire = (running: Running): void =>
-  fail(running, checkpointException('Checkpoint expired before completing.'), false)
+  failAndCount(running, checkpointException('Checkpoint expired before completing.'))
 
-function fail(running: Running, cause: JavaThrowable, keepFiles: boolean): void {
+/** `recorded` is what the statistics say, where that is less than the result says. */
+function fail(
+  running: Running,
+  cause: JavaThrowable,
+  { keepFiles = false, recorded = cause.message }: { keepFiles?: boolean; recorded?: string } = {},
+): void {
   if (running.settled) return
   leave(running)
   running.keepFiles = keepFiles
-  recordFailure(running.job.statistics, running.entry, running.cluster.clock.now(), cause.message)
-  running.settle({ ok: false, cause: completionException(cause) })
+  recordFailure(running.job.statistics, running.entry, running.cluster.clock.now(), recorded)
+  running.effects.settle({ ok: false, cause: completionException(cause) })
   void cleanUp(running)
+}
+
+/** Of the coordinator's own failures only those of periodic checkpoints count; an abort is none. */
+function failAndCount(running: Running, cause: JavaThrowable, recorded = cause.message): void {
+  if (running.settled) return
+  fail(running, cause, { recorded })
+  const { job, order, effects } = running
+  if (order.kind !== 'checkpoint') return
+  job.failuresInRow++
+  if (job.failuresInRow <= job.settings.tolerableFailures) return
+  job.failuresInRow = 0
+  effects.restart(tooManyFailures(cause))
 }
 
 function leave(running: Running): void {
@@ -298,36 +357,12 @@ function leave(running: Running): void {
 }
 
 /** Best effort, as Flink's: an object store that fails here keeps the files. */
-async function cleanUp({ cluster, location, keepFiles }: Running): Promise<void> {
+async function cleanUp({ cluster, location, keepFiles, files }: Running): Promise<void> {
   if (location === null || keepFiles) return
   await cluster.files.removeDirectory(location).catch(() => undefined)
+  for (const file of files.uploaded) await cluster.files.removeFile(file.location).catch(() => undefined)
 }
 
 export function abortSnapshots(job: SimulatedJob, text: string, keepFiles = false): void {
   for (const pending of [...job.pending]) pending.abort({ text, keepFiles })
-}
-
-// ------------------------------------------------------------------------------------------------ retention
-
-function retain(cluster: Cluster, job: SimulatedJob, entry: CheckpointEntry, location: string): void {
-  job.retained.push({ checkpointId: entry.id, location, entry })
-  while (job.retained.length > Math.max(1, job.settings.numRetained)) discardOldest(cluster, job)
-}
-
-function discardOldest(cluster: Cluster, job: SimulatedJob): void {
-  const oldest = job.retained.shift()
-  if (oldest === undefined) return
-  if (oldest.entry !== null) oldest.entry.discarded = true
-  if (oldest.location === NOT_ADDRESSABLE) return
-  void cluster.files.removeDirectory(oldest.location).catch(() => undefined)
-}
-
-/** At the end of a job: FINISHED keeps no checkpoint whatever the retention says. */
-export function releaseCheckpoints(cluster: Cluster, job: SimulatedJob): void {
-  const { retention } = job.settings
-  const keeps =
-    (job.state === 'CANCELED' && retention === 'RETAIN_ON_CANCELLATION') ||
-    (job.state === 'FAILED' && retention !== 'NO_EXTERNALIZED_CHECKPOINTS')
-  if (keeps) return
-  while (job.retained.length > 0) discardOldest(cluster, job)
 }

@@ -7,27 +7,31 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AcceptedTrigger } from './accept-log.ts'
+import { nextApplication, startApplication } from './application.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Cluster } from './cluster.ts'
 import { dialectOf } from './dialect.ts'
+import { taskManagerLost } from './exceptions.ts'
 import { type Files, filesByScheme, memoryFiles } from './files.ts'
 import type { Hooks } from './hooks.ts'
 import { throwable } from './java-throwable.ts'
-import { createJob, type JobSettings, type JobState, type SimulatedJob } from './job.ts'
+import { createJob, isTerminal, type JobSettings, type JobState, type SimulatedJob } from './job.ts'
 import {
   cancelJob,
   failJob,
   replaceJobManager,
   restartJob,
+  setTaskManager,
   startJob,
-  taskManagerLost,
   triggerCheckpoint,
 } from './lifecycle.ts'
 import { localFiles } from './local-files.ts'
 import type { MetadataBytes } from './metadata-bytes.ts'
 import { createOperations, type OperationKind } from './operations.ts'
 import { sampleProgram } from './program.ts'
+import { createReadCache } from './read-cache.ts'
 import { type S3Options, s3Files } from './s3-files.ts'
+import { type SeedOptions, seedRunningJobs } from './seed-jobs.ts'
 import { listen, type RestServer } from './server.ts'
 import { DEFAULT_SETTINGS } from './settings.ts'
 import { checkRestore, snapshotMetadata } from './snapshot-metadata.ts'
@@ -54,6 +58,8 @@ export type SimulatedFlinkOptions = {
   /** The cluster's configuration, for jobs that do not say otherwise. */
   jobDefaults?: Partial<JobSettings>
   slots?: number
+  /** `web.refresh-interval`: so long details, exceptions and statistics of a job are answered again. 0 when absent. */
+  refreshIntervalMs?: number
   /** More entries of /jobmanager/config. */
   configuration?: Record<string, string>
   hooks?: Hooks
@@ -68,6 +74,12 @@ export type JobOptions = Partial<JobSettings> & {
   stateBytes?: number
   userConfig?: Record<string, string>
   controlDirectory?: string
+}
+
+export type ApplicationRestart = {
+  /** With high availability the job has the id it had. */
+  ha: boolean
+  downMs?: number
 }
 
 export type JobView = { id: string; name: string; state: JobState; startTime: number; parallelism: number }
@@ -86,6 +98,24 @@ export type SimulatedFlink = {
   /** Every trigger that was accepted, oldest first. Live: entries change as they settle. */
   readonly acceptLog: readonly AcceptedTrigger[]
   addJob(options: JobOptions): JobView
+  /** Running jobs with a history and no timers, by the thousand. */
+  seedRunningJobs(options: SeedOptions): JobView[]
+  /** An entry of /jobmanager/config from now on, such as `high-availability.cluster-id`; null takes it away. */
+  setConfiguration(key: string, value: string | null): void
+  /** Gone: every job restarts and waits, until there is one again. */
+  setTaskManager(state: 'there' | 'gone'): void
+  /**
+   * The cluster is this one job from now on, begun with `execution.state-recovery.path` if the configuration has it. A
+   * JobManager that is restarted without high availability then starts it anew, under another id, and one that finds its
+   * path gone ends with the job: nobody answers.
+   */
+  startApplication(options: JobOptions): Promise<JobView>
+  /**
+   * The application is cancelled, which ends its JobManager, and started again: nothing is restored but the configured
+   * path, checkpoint ids begin at 1, and with high availability the id is the same one. Retained checkpoints stay until a
+   * new one of their number fails on them.
+   */
+  restartApplication(options: ApplicationRestart): Promise<JobView>
   findJob(jobId: string): JobView | undefined
   /** All tasks running, or not: a savepoint then fails at once. */
   setTasksRunning(jobId: string, running: boolean): void
@@ -135,7 +165,8 @@ function createCluster(options: SimulatedFlinkOptions): Cluster {
     restartDelayMs: options.restartDelayMs ?? 1000,
     taskStartMs: options.taskStartMs ?? 0,
     slots: options.slots ?? 8,
-    extraConfiguration: options.configuration ?? {},
+    extraConfiguration: new Map(Object.entries(options.configuration ?? {})),
+    readCache: createReadCache(clock, options.refreshIntervalMs ?? 0),
     hooks: options.hooks ?? {},
     jobs: new Map(),
     jars: new Map(),
@@ -143,6 +174,8 @@ function createCluster(options: SimulatedFlinkOptions): Cluster {
     acceptLog: [],
     open: new Set(),
     webDirectory: newWebDirectory(),
+    taskManagerThere: true,
+    isApplication: false,
     epoch: 0,
   }
 }
@@ -160,6 +193,13 @@ function createFiles({ memoryFiles: inMemory, s3 }: SimulatedFlinkOptions): File
 }
 
 function addJob(cluster: Cluster, options: JobOptions): SimulatedJob {
+  const job = newJob(cluster, options)
+  cluster.jobs.set(job.id, job)
+  startJob(cluster, job)
+  return job
+}
+
+function newJob(cluster: Cluster, options: JobOptions): SimulatedJob {
   const {
     name,
     id,
@@ -177,7 +217,7 @@ function addJob(cluster: Cluster, options: JobOptions): SimulatedJob {
     stateBytes: stateBytes ?? 4096,
     controlDirectory: controlDirectory ?? null,
   })
-  const job = createJob(
+  return createJob(
     {
       id: id ?? newJobId(),
       name,
@@ -189,9 +229,6 @@ function addJob(cluster: Cluster, options: JobOptions): SimulatedJob {
     },
     cluster.clock.now(),
   )
-  cluster.jobs.set(job.id, job)
-  startJob(cluster, job)
-  return job
 }
 
 const newJobId = (): string => randomBytes(16).toString('hex')
@@ -209,6 +246,7 @@ function overrideSettings(defaults: JobSettings, options: JobOptions): JobSettin
     unaligned: options.unaligned ?? defaults.unaligned,
     alignedTimeoutMs: options.alignedTimeoutMs ?? defaults.alignedTimeoutMs,
     stateBackend: options.stateBackend ?? defaults.stateBackend,
+    incremental: options.incremental ?? defaults.incremental,
     checkpointDirectory: options.checkpointDirectory ?? defaults.checkpointDirectory,
     savepointDurationMs: options.savepointDurationMs ?? defaults.savepointDurationMs,
     checkpointDurationMs: options.checkpointDurationMs ?? defaults.checkpointDurationMs,
@@ -242,6 +280,18 @@ function toHandle(cluster: Cluster, server: RestServer): SimulatedFlink {
     version: cluster.dialect.version,
     acceptLog: cluster.acceptLog,
     addJob: (options) => view(addJob(cluster, options)),
+    seedRunningJobs: (seed) => seedRunningJobs(cluster, seed).map(view),
+    setConfiguration: (key, value) => {
+      cluster.extraConfiguration.set(key, value)
+    },
+    setTaskManager: (state) => setTaskManager(cluster, state === 'there'),
+    async startApplication(options) {
+      cluster.isApplication = true
+      const job = newJob(cluster, options)
+      await startApplication(cluster, job)
+      return view(job)
+    },
+    restartApplication: (restart) => restartApplication(cluster, server, restart),
     findJob: (jobId) => {
       const job = cluster.jobs.get(jobId)
       return job && view(job)
@@ -286,12 +336,40 @@ async function restartJobManager(
 ): Promise<void> {
   const pause = (ms: number) => new Promise<void>((resolve) => cluster.clock.after(ms, resolve))
   server.setAvailability('down')
-  replaceJobManager(cluster, { ha: options.ha, webDirectory: newWebDirectory() })
+  const alive = replaceJobManager(cluster, { ha: options.ha, webDirectory: newWebDirectory() })
   await pause(options.downMs ?? 0)
   await options.downUntil
+  if (cluster.isApplication && !options.ha) {
+    for (const job of alive) await startApplication(cluster, nextApplication(cluster, job, false))
+    // It takes its REST API, and the reason, with it.
+    if ([...cluster.jobs.values()].some(isTerminal)) return
+  }
   if (options.electionMs !== undefined) {
     server.setAvailability('electing')
     await pause(options.electionMs)
   }
   server.setAvailability('up')
+}
+
+/** The retention decides what a cancelled job leaves, before its JobManager ends. */
+async function restartApplication(
+  cluster: Cluster,
+  server: RestServer,
+  { ha, downMs = 0 }: ApplicationRestart,
+): Promise<JobView> {
+  const [old] = cluster.jobs.values()
+  if (old === undefined || !cluster.isApplication) throw new Error('The simulated Flink runs no application')
+  server.setAvailability('down')
+  await cancelNow(cluster, old)
+  replaceJobManager(cluster, { ha: false, webDirectory: newWebDirectory() })
+  await new Promise<void>((resolve) => cluster.clock.after(downMs, resolve))
+  const job = nextApplication(cluster, old, ha)
+  await startApplication(cluster, job)
+  if (!isTerminal(job)) server.setAvailability('up')
+  return view(job)
+}
+
+async function cancelNow(cluster: Cluster, job: SimulatedJob): Promise<void> {
+  if (!isTerminal(job)) cancelJob(cluster, job)
+  while (!isTerminal(job)) await new Promise<void>((resolve) => cluster.clock.after(1, resolve))
 }

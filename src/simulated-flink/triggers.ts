@@ -10,7 +10,7 @@ import { qualify, schemeOf } from './files.ts'
 import type { SnapshotKind } from './hooks.ts'
 import { completionException, jobNotFound, rootMessage, throwable } from './java-throwable.ts'
 import { allTasksRunning, isTerminal, type SimulatedJob } from './job.ts'
-import { cancelJob, finishJob } from './lifecycle.ts'
+import { cancelJob, finishJob, restartJob } from './lifecycle.ts'
 import type { Operation, OperationKind, OperationOutcome } from './operations.ts'
 import { abortSnapshots, SUSPENDING, takeSnapshot } from './snapshots.ts'
 
@@ -59,11 +59,15 @@ function start(
   // A stop stops the coordinator first, which ends every snapshot in flight: also another stop's.
   if (order.kind === 'stop' && allTasksRunning(job)) abortSnapshots(job, SUSPENDING)
   const { epoch } = cluster
-  return takeSnapshot(cluster, job, order, (outcome) => {
+  const settle = (outcome: OperationOutcome) => {
     settleOperation(cluster, operation, outcome)
     if (!outcome.ok || epoch !== cluster.epoch || isTerminal(job)) return
     if (order.kind === 'stop') finishJob(cluster, job)
     else if (order.cancelJob) cancelJob(cluster, job)
+  }
+  return takeSnapshot(cluster, job, order, {
+    settle,
+    restart: (exception) => restartJob(cluster, job, exception),
   })
 }
 

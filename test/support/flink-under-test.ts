@@ -1,18 +1,19 @@
 /**
  * A Flink with the sample job, as one end-to-end suite sees it: simulated and scripted, or real. Jobs are started through
- * the same REST calls on both, and obey the same control directory.
+ * the same REST calls on both, and obey the same control directory. `flink-application-under-test.ts` has the clusters that
+ * are one job.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClusterOptions, startFlinkCluster } from '../../dev/flink/cluster.ts'
-import { failSnapshots, obeyNothing, slowSnapshots } from '../../dev/flink/control-dir.ts'
 import { findRealFlink, getFlink } from '../../dev/flink/distribution.ts'
 import { buildSampleJob } from '../../dev/flink/java-programs.ts'
 import { getJson } from '../../dev/flink/rest.ts'
 import { startS3Mock } from '../../dev/flink/s3mock.ts'
-import { cancelJob, newJobId, submitJob, waitUntilRunning } from '../../dev/flink/submit.ts'
+import { newJobId, type SampleJobOptions, submitJob } from '../../dev/flink/submit.ts'
+import { DEFAULT_SETTINGS, settingsFrom } from '../../src/simulated-flink/settings.ts'
+import { type FlinkJobUnderTest, handleJob } from './flink-job-under-test.ts'
 import {
   openBucketOfTheRun,
   openLocalStorage,
@@ -21,96 +22,112 @@ import {
   type SavepointStorage,
   type StorageKind,
 } from './savepoint-storage.ts'
-import { startScriptedFlink } from './simulated-flink.ts'
+import { type ScriptedFlink, startScriptedFlink } from './simulated-flink.ts'
 
-export type FlinkUnderTest = {
+export type { FlinkJobUnderTest } from './flink-job-under-test.ts'
+
+/** What a session cluster and an application have in common. */
+export type FlinkProcesses = {
   readonly kind: 'simulated' | 'real'
   readonly version: string
   readonly url: string
   readonly storage: SavepointStorage
-  /** Runs when it resolves. */
-  startJob(options: StartOptions): Promise<FlinkJobUnderTest>
-  /** Kill -9 of the JobManager: what it knew is gone, its jobs come back with the next one. */
+  /** Kill -9 of the JobManager: what it knew is gone, its jobs come back with the next one if there is HA. */
   killJobManager(): Promise<void>
   startJobManager(): Promise<void>
-  /** The job loses its TaskManager and restarts on another one. */
-  replaceTaskManager(job: FlinkJobUnderTest): Promise<void>
+  /** Kill -9: the jobs wait until there is one again. */
+  killTaskManager(): Promise<void>
+  startTaskManager(): Promise<void>
+  /** GET /jobmanager/config. */
+  readConfiguration(): Promise<Record<string, string>>
   stop(): Promise<void>
 }
 
-export type StartOptions = { name: string; from?: string; configuration?: Record<string, string> }
-
-export type FlinkJobUnderTest = {
-  readonly id: string
-  readonly name: string
-  /** Snapshots wait that long, or until `obeyNothing`. */
-  slowSnapshots(ms: number): Promise<void>
-  /** Snapshots throw this text, and the job restarts, until `obeyNothing`. */
-  failSnapshots(text: string): Promise<void>
-  obeyNothing(): Promise<void>
-  untilRunning(): Promise<void>
-  /** Gone when it resolves; a second time is harmless. */
-  cancel(): Promise<void>
-  statistics(): Promise<Statistics>
+export type FlinkUnderTest = FlinkProcesses & {
+  /** Runs when it resolves. */
+  startJob(options: StartOptions): Promise<FlinkJobUnderTest>
+  /** Cancels it and starts it again under its name and a new id: empty, or from a snapshot. */
+  redeployJob(job: FlinkJobUnderTest, options?: Omit<StartOptions, 'name'>): Promise<FlinkJobUnderTest>
+  /** The job loses its TaskManager and restarts on another one. */
+  replaceTaskManager(job: FlinkJobUnderTest): Promise<void>
 }
 
-export type Statistics = {
-  counts: { total: number; in_progress: number; completed: number; failed: number }
-  latest: {
-    savepoint: { external_path: string } | null
-    restored: { id: number; external_path: string } | null
-  }
-  history: {
-    id: number
-    status: string
-    is_savepoint: boolean
-    savepointFormat: string | null
-    trigger_timestamp: number
-  }[]
+export type StartOptions = {
+  name: string
+  /** A savepoint or retained checkpoint. */
+  from?: string
+  claimMode?: 'CLAIM' | 'NO_CLAIM'
+  /** The job's user configuration, such as `tidemark.version`. */
+  parameters?: Record<string, string>
+  configuration?: Record<string, string>
+}
+
+/** Of the whole cluster: `num-retained` is read from nowhere else. */
+export type CheckpointOptions = {
+  intervalMs: number
+  numRetained?: number
+  /** Default hashmap. RocksDB is incremental. */
+  backend?: 'hashmap' | 'rocksdb'
+  /** Default RETAIN_ON_CANCELLATION. */
+  retention?: 'RETAIN_ON_CANCELLATION' | 'DELETE_ON_CANCELLATION' | 'NO_EXTERNALIZED_CHECKPOINTS'
+  timeoutMs?: number
+  tolerableFailures?: number
+}
+
+export type FlinkOptions = {
+  /** Without them savepoints are the only snapshots, so that what is counted, slow or failing is ours. */
+  checkpoints?: CheckpointOptions
+  /** Default true. */
+  ha?: boolean
+  configuration?: Record<string, string>
 }
 
 export type OpenFlink = (storage: StorageKind) => Promise<FlinkUnderTest>
 
-/** Savepoints are the only snapshots, so that what is counted, slow or failing is ours. */
-const NO_CHECKPOINTS = { 'execution.checkpointing.interval': '24 h' }
+export const NO_CHECKPOINTS = { 'execution.checkpointing.interval': '24 h' }
+
+/** Keys that 1.20 and 2.x both know. */
+export function configurationOf(checkpoints: CheckpointOptions | undefined): Record<string, string> {
+  if (checkpoints === undefined) return NO_CHECKPOINTS
+  const {
+    intervalMs,
+    numRetained,
+    backend = 'hashmap',
+    retention,
+    timeoutMs,
+    tolerableFailures,
+  } = checkpoints
+  const key = (name: string) => `execution.checkpointing.${name}`
+  return {
+    [key('interval')]: `${intervalMs} ms`,
+    [key('num-retained')]: String(numRetained ?? 1),
+    [key('externalized-checkpoint-retention')]: retention ?? 'RETAIN_ON_CANCELLATION',
+    [key('incremental')]: String(backend === 'rocksdb'),
+    'state.backend.type': backend,
+    ...(timeoutMs !== undefined && { [key('timeout')]: `${timeoutMs} ms` }),
+    ...(tolerableFailures !== undefined && {
+      [key('tolerable-failed-checkpoints')]: String(tolerableFailures),
+    }),
+  }
+}
 
 /** Two subtasks: those of the counter write their files while the total is still being slow. */
-const SAMPLE = { keys: 200, bytesPerKey: 1_000, rate: 500 }
+export const SAMPLE: SampleJobOptions = { keys: 200, bytesPerKey: 1_000, rate: 500 }
 
 // -------------------------------------------------------------------------------------------------- simulated
 
 export const openSimulatedFlink =
-  (version: string): OpenFlink =>
+  (version: string, options: FlinkOptions = {}): OpenFlink =>
   async (storageKind) => {
-    const s3 = storageKind === 's3' ? await openBucketOfTheRun() : undefined
-    const storage = s3 ? openS3Storage(s3) : await openLocalStorage()
-    const { flink } = await startScriptedFlink({
-      version,
-      restartDelayMs: 300,
-      ...(s3 && {
-        s3: { endpoint: s3.endpoint, accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey },
-      }),
-    })
+    const { scripted, storage } = await openScripted(version, storageKind, options)
+    const { flink } = scripted
     const jar = await writeJar()
-    let restart: Promise<void> | undefined
-    let comesBack = () => {}
+    const start = (job: StartOptions) =>
+      startSampleJob({ url: flink.url, jar: jar.file, storage, options }, job)
     return {
-      kind: 'simulated',
-      version: flink.version,
-      url: flink.url,
-      storage,
-      startJob: (options) => startSampleJob(flink.url, jar.file, options),
-      async killJobManager() {
-        // Down is down at once; how long is told only when the next one starts.
-        const back = new Promise<void>((resolve) => {
-          comesBack = resolve
-        })
-        restart = flink.restartJobManager({ ha: true, downUntil: back, electionMs: 200 })
-      },
-      async startJobManager() {
-        comesBack()
-        await restart
-      },
+      ...simulatedProcesses(scripted, storage, options.ha ?? true),
+      startJob: start,
+      redeployJob: (job, more) => redeploy(job, start, more),
       async replaceTaskManager(job) {
         flink.loseTaskManager(job.id)
         await job.untilRunning()
@@ -121,6 +138,57 @@ export const openSimulatedFlink =
       },
     }
   }
+
+/** The settings are the cluster's, so that its jobs have them as jobs of a real one would. */
+export async function openScripted(
+  version: string,
+  storageKind: StorageKind,
+  { checkpoints, configuration = {} }: FlinkOptions,
+): Promise<{ scripted: ScriptedFlink; storage: SavepointStorage }> {
+  const s3 = storageKind === 's3' ? await openBucketOfTheRun() : undefined
+  const storage = s3 ? openS3Storage(s3) : await openLocalStorage()
+  const settings = settingsFrom({ ...configurationOf(checkpoints), ...configuration }, DEFAULT_SETTINGS)
+  const scripted = await startScriptedFlink({
+    version,
+    restartDelayMs: 300,
+    checkpointDir: storage.checkpointDir,
+    jobDefaults: { ...settings, checkpointDirectory: storage.checkpointDir },
+    configuration,
+    ...(s3 && {
+      s3: { endpoint: s3.endpoint, accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey },
+    }),
+  })
+  return { scripted, storage }
+}
+
+export function simulatedProcesses(
+  { flink }: ScriptedFlink,
+  storage: SavepointStorage,
+  ha: boolean,
+): Omit<FlinkProcesses, 'stop'> {
+  let restart: Promise<void> | undefined
+  let comesBack = () => {}
+  return {
+    kind: 'simulated',
+    version: flink.version,
+    url: flink.url,
+    storage,
+    async killJobManager() {
+      // Down is down at once; how long is told only when the next one starts.
+      const back = new Promise<void>((resolve) => {
+        comesBack = resolve
+      })
+      restart = flink.restartJobManager({ ha, downUntil: back, electionMs: 200 })
+    },
+    async startJobManager() {
+      comesBack()
+      await restart
+    },
+    killTaskManager: async () => flink.setTaskManager('gone'),
+    startTaskManager: async () => flink.setTaskManager('there'),
+    readConfiguration: () => readConfiguration(flink.url),
+  }
+}
 
 /** The simulated Flink runs its sample job whatever the bytes are. */
 async function writeJar(): Promise<{ file: string; remove(): Promise<void> }> {
@@ -133,21 +201,35 @@ async function writeJar(): Promise<{ file: string; remove(): Promise<void> }> {
 // ------------------------------------------------------------------------------------------------------- real
 
 export const openRealFlink =
-  (version: string, more: Pick<ClusterOptions, 'configuration'> = {}): OpenFlink =>
+  (version: string, options: FlinkOptions = {}): OpenFlink =>
   async (storageKind) => {
-    const server = storageKind === 's3' ? await startOwnS3() : undefined
-    const storage = server ? openS3Storage(server.s3) : await openLocalStorage()
-    const closeStorage = () => Promise.all([storage.close(), server?.stop()])
+    const { storage, closeStorage, cluster } = await openRealStorage(storageKind, options)
     try {
-      return await openCluster(version, storage, closeStorage, {
-        ...(server && { s3: server.s3 }),
-        configuration: { ...NO_CHECKPOINTS, ...more.configuration },
-      })
+      return await openCluster(version, storage, closeStorage, cluster, options)
     } catch (error) {
       await closeStorage()
       throw error
     }
   }
+
+/** A storage of its own for a real cluster, and what the cluster must be told of it. */
+export async function openRealStorage(
+  storageKind: StorageKind,
+  { ha, checkpoints, configuration }: FlinkOptions,
+) {
+  const server = storageKind === 's3' ? await startOwnS3() : undefined
+  const storage = server ? openS3Storage(server.s3) : await openLocalStorage()
+  const cluster: ClusterOptions = {
+    ha: ha ?? true,
+    ...(server && { s3: server.s3 }),
+    configuration: {
+      'execution.checkpointing.dir': storage.checkpointDir,
+      ...configurationOf(checkpoints),
+      ...configuration,
+    },
+  }
+  return { storage, cluster, closeStorage: () => Promise.all([storage.close(), server?.stop()]) }
+}
 
 async function startOwnS3(): Promise<{ s3: S3Server; stop(): Promise<void> }> {
   const mock = await startS3Mock({ buckets: ['flink'] })
@@ -159,23 +241,29 @@ export async function openCluster(
   version: string,
   storage: SavepointStorage,
   closeStorage: () => Promise<unknown>,
-  options: ClusterOptions,
+  clusterOptions: ClusterOptions,
+  options: FlinkOptions = {},
 ): Promise<FlinkUnderTest> {
   const jar = await buildSampleJob(await getFlink(version))
-  const cluster = await startFlinkCluster({ version, ha: true, ...options })
+  const cluster = await startFlinkCluster({ version, ha: true, ...clusterOptions })
+  const start = (job: StartOptions) => startSampleJob({ url: cluster.restUrl, jar, storage, options }, job)
   return {
     kind: 'real',
     version: cluster.version,
     url: cluster.restUrl,
     storage,
-    startJob: (start) => startSampleJob(cluster.restUrl, jar, start),
+    startJob: start,
+    redeployJob: (job, more) => redeploy(job, start, more),
     killJobManager: () => cluster.killJobManager(),
     startJobManager: () => cluster.startJobManager(),
+    killTaskManager: () => cluster.killTaskManager(),
+    startTaskManager: () => cluster.startTaskManager(),
     async replaceTaskManager(job) {
       await cluster.killTaskManager()
       await cluster.startTaskManager()
       await job.untilRunning()
     },
+    readConfiguration: () => readConfiguration(cluster.restUrl),
     async stop() {
       await cluster.stop()
       await closeStorage()
@@ -191,37 +279,39 @@ export async function whyNoRealFlink(version: string): Promise<string | null> {
 
 // ------------------------------------------------------------------------------------------------------- jobs
 
-async function startSampleJob(url: string, jar: string, options: StartOptions): Promise<FlinkJobUnderTest> {
+export async function readConfiguration(url: string): Promise<Record<string, string>> {
+  const entries = await getJson<{ key: string; value: string }[]>(url, '/jobmanager/config')
+  return Object.fromEntries(entries.map(({ key, value }) => [key, value]))
+}
+
+type Where = { url: string; jar: string; storage: SavepointStorage; options: FlinkOptions }
+
+async function startSampleJob(
+  { url, jar, storage, options: { checkpoints } }: Where,
+  options: StartOptions,
+): Promise<FlinkJobUnderTest> {
+  const { name, from, claimMode, parameters = {}, configuration } = options
   const controlDir = await mkdtemp(join(tmpdir(), 'tidemark-control-'))
   const id = await submitJob(
     url,
     jar,
-    { ...SAMPLE, name: options.name, controlDir },
+    { ...SAMPLE, name, controlDir, parameters },
     {
       jobId: newJobId(),
       parallelism: 2,
-      flinkConfiguration: { ...NO_CHECKPOINTS, ...options.configuration },
-      ...(options.from !== undefined && { savepointPath: options.from }),
+      flinkConfiguration: { ...configurationOf(checkpoints), ...configuration },
+      ...(from !== undefined && { savepointPath: from }),
+      ...(claimMode !== undefined && { claimMode }),
     },
   )
-  return {
-    id,
-    name: options.name,
-    slowSnapshots: (ms) => slowSnapshots(controlDir, ms),
-    failSnapshots: (text) => failSnapshots(controlDir, text),
-    obeyNothing: () => obeyNothing(controlDir),
-    untilRunning: () => waitUntilRunning(url, id),
-    async cancel() {
-      await obeyNothing(controlDir)
-      await cancelJob(url, id)
-      await rm(controlDir, { recursive: true, force: true })
-    },
-    async statistics() {
-      await sleep(STATISTICS_REFRESH_MS)
-      return getJson<Statistics>(url, `/jobs/${id}/checkpoints`)
-    },
-  }
+  return handleJob({ url, id, name, controlDir, storage })
 }
 
-/** Older answers are served from a cache (`web.refresh-interval` of dev/flink). */
-const STATISTICS_REFRESH_MS = 550
+async function redeploy(
+  job: FlinkJobUnderTest,
+  start: (options: StartOptions) => Promise<FlinkJobUnderTest>,
+  more: Omit<StartOptions, 'name'> = {},
+): Promise<FlinkJobUnderTest> {
+  await job.cancel()
+  return await start({ name: job.name, ...more })
+}

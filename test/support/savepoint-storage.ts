@@ -16,6 +16,9 @@ export type SavepointStorage = {
   input: Readonly<Record<string, unknown>>
   /** The URI of a storage whose bucket, or folder, does not exist. */
   nowhere: string
+  /** Beside the savepoints: where the clusters of a test have their checkpoints, and the storage that reaches them. */
+  checkpointDir: string
+  checkpointInput: Readonly<Record<string, unknown>>
   /** What our processes need in their environment to reach it. */
   env: Readonly<Record<string, string>>
   /** The bytes of a file of a savepoint, read past Tidemark; null when there is no such file. */
@@ -31,10 +34,14 @@ export async function openLocalStorage(): Promise<SavepointStorage> {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-savepoints-'))
   const root = join(folder, 'state')
   await mkdir(root)
+  const checkpointDir = pathToFileURL(join(folder, 'checkpoints')).href
+  await mkdir(join(folder, 'checkpoints'))
   return {
     kind: 'local',
     input: { uri: pathToFileURL(root).href },
     nowhere: pathToFileURL(join(folder, 'no-such-place')).href,
+    checkpointDir,
+    checkpointInput: { uri: checkpointDir },
     env: { TIDEMARK_LOCAL_ROOTS: folder },
     read: (location, file) => readFile(join(fileURLToPath(location), file)).catch(() => null),
     async count(location) {
@@ -56,16 +63,19 @@ export function openS3Storage(server: S3Server): SavepointStorage {
     forcePathStyle: true,
     credentials: { accessKeyId: server.accessKey, secretAccessKey: server.secretKey },
   })
+  const access = {
+    endpoint: server.endpoint,
+    credentials: {
+      accessKeyId: { env: 'TIDEMARK_SECRET_DEFAULT_ID' },
+      secretAccessKey: { env: 'TIDEMARK_SECRET_DEFAULT_KEY' },
+    },
+  }
+  const checkpointDir = `s3://${server.bucket}/checkpoints`
   return {
     kind: 's3',
-    input: {
-      uri: `s3://${server.bucket}/savepoints`,
-      endpoint: server.endpoint,
-      credentials: {
-        accessKeyId: { env: 'TIDEMARK_SECRET_DEFAULT_ID' },
-        secretAccessKey: { env: 'TIDEMARK_SECRET_DEFAULT_KEY' },
-      },
-    },
+    input: { uri: `s3://${server.bucket}/savepoints`, ...access },
+    checkpointDir,
+    checkpointInput: { uri: checkpointDir, ...access },
     nowhere: 's3://no-such-place/savepoints',
     env: {
       TIDEMARK_SECRET_DEFAULT_ID: server.accessKey,

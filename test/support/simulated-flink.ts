@@ -10,6 +10,7 @@
 import type {
   Exchange,
   HookAnswer,
+  SnapshotAsked,
   SnapshotBegun,
   SnapshotFate,
   SnapshotKind,
@@ -38,6 +39,8 @@ export type SnapshotFilter = {
   triggerId?: string
   times?: number | 'always'
 }
+
+export type CheckpointFilter = Omit<SnapshotFilter, 'kind' | 'triggerId'>
 
 export type ReplyFault =
   /** Answers later; the effect happens at once, or with `before` later too. */
@@ -73,6 +76,12 @@ export type Faults = {
   snapshot(filter: SnapshotFilter, fate: SnapshotFate): () => void
   /** Snapshots begin and do not end before `release()`: a completion after the client's deadline. */
   holdSnapshot(filter: SnapshotFilter): { release(): void }
+  /** The JobManager fails the next `times` checkpoints, for a reason that counts against the tolerated failures. */
+  failCheckpoints(filter: CheckpointFilter, text?: string): () => void
+  /** They run into `execution.checkpointing.timeout`. */
+  expireCheckpoints(filter: CheckpointFilter): () => void
+  /** No id is given and no entry made: only `counts.failed` tells. */
+  refuseSnapshot(filter: SnapshotFilter, text?: string): () => void
   /** A task that throws this in `snapshotState`. */
   failTask(filter: SnapshotFilter, message: string): () => void
   clear(): void
@@ -99,6 +108,7 @@ export async function startScriptedFlink(options: SimulatedFlinkOptions = {}): P
   const requests: RecordedRequest[] = []
   const replies = createScript<RequestFilter, ReplyFault, Exchange>(matchesExchange)
   const snapshots = createScript<SnapshotFilter, SnapshotFate, SnapshotBegun>(matchesSnapshot)
+  const refusals = createScript<SnapshotFilter, string, SnapshotAsked>(matchesSnapshot)
   const struck = new WeakMap<Exchange, ReplyFault>()
   const flink = await startSimulatedFlink({
     ...options,
@@ -115,6 +125,7 @@ export async function startScriptedFlink(options: SimulatedFlinkOptions = {}): P
         const fault = struck.get(exchange)
         return fault && strikeAfter(fault, exchange, reply)
       },
+      refuseSnapshot: (snapshot) => refusals.take(snapshot),
       onSnapshot: (snapshot) => snapshots.take(snapshot),
     },
   })
@@ -129,6 +140,14 @@ export async function startScriptedFlink(options: SimulatedFlinkOptions = {}): P
       snapshots.add(filter, { hold })
       return { release }
     },
+    failCheckpoints: (filter, text = 'Asynchronous task checkpoint failed.') =>
+      snapshots.add({ ...filter, kind: 'checkpoint' }, { failure: { kind: 'coordinator', text } }),
+    expireCheckpoints: (filter) =>
+      snapshots.add({ ...filter, kind: 'checkpoint' }, { failure: { kind: 'expired' } }),
+    refuseSnapshot: (
+      filter,
+      text = 'Checkpoint triggering task was not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.',
+    ) => refusals.add(filter, text),
     failTask: (filter, message) =>
       snapshots.add(filter, {
         failure: { kind: 'task', cause: throwable('java.lang.RuntimeException', message) },
@@ -136,8 +155,9 @@ export async function startScriptedFlink(options: SimulatedFlinkOptions = {}): P
     clear() {
       replies.clear()
       snapshots.clear()
+      refusals.clear()
     },
-    pending: () => replies.size() + snapshots.size(),
+    pending: () => replies.size() + snapshots.size() + refusals.size(),
   }
   return { flink, faults, requests }
 }
@@ -181,7 +201,7 @@ function matchesExchange({ route, jobId, triggerId }: RequestFilter, exchange: E
   return triggerId === undefined || exchange.triggerId === triggerId
 }
 
-function matchesSnapshot(filter: SnapshotFilter, snapshot: SnapshotBegun): boolean {
+function matchesSnapshot(filter: SnapshotFilter, snapshot: SnapshotAsked): boolean {
   const { kind, jobId, jobName, triggerId } = filter
   if (kind !== undefined && kind !== snapshot.kind) return false
   if (jobId !== undefined && jobId !== snapshot.jobId) return false
