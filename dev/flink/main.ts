@@ -95,12 +95,17 @@ Flink ${cluster.version} is running.
 Stop it with Ctrl-C or kill ${process.pid}.`
 }
 
-let ending = false
+let endingSinceMs: number | undefined
+/** One Ctrl-C comes twice: from the terminal, and from npm, which passes it on. */
+const SAME_CTRL_C_MS = 1_000
 
 /** What was only half started is ended by its watchdog when we exit; so is all of it at a second Ctrl-C. */
 async function end(code: number): Promise<void> {
-  if (ending) process.exit(1)
-  ending = true
+  if (endingSinceMs !== undefined) {
+    if (Date.now() - endingSinceMs < SAME_CTRL_C_MS) return
+    process.exit(1)
+  }
+  endingSinceMs = Date.now()
   for (const stop of stops.reverse()) await stop()
   process.exit(code)
 }

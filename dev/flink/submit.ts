@@ -14,6 +14,8 @@ export interface SampleJobOptions {
   readonly maxParallelism?: number
   readonly controlDir?: string
   readonly extraOperator?: boolean
+  /** What `/jobs/:id/config` shows as `user-config`, such as `tidemark.version`. */
+  readonly parameters?: Readonly<Record<string, string>>
 }
 
 export interface RunOptions {
@@ -37,7 +39,11 @@ export function sampleJobArguments(options: SampleJobOptions): string[] {
     ['--control-dir', options.controlDir],
   ] as const
   const given = valued.flatMap(([option, value]) => (value === undefined ? [] : [option, String(value)]))
-  return options.extraOperator ? [...given, '--extra-operator'] : given
+  const parameters = Object.entries(options.parameters ?? {}).flatMap(([key, value]) => [
+    '--parameter',
+    `${key}=${value}`,
+  ])
+  return [...given, ...parameters, ...(options.extraOperator ? ['--extra-operator'] : [])]
 }
 
 /** Uploads the jar, runs it and waits until every task runs. Answers the job id. */
@@ -80,6 +86,37 @@ export async function waitUntilRunning(restUrl: string, jobId: string, timeoutMs
   await waitForJob(restUrl, jobId, 'RUNNING', timeoutMs, ({ state, vertices }) => {
     return state === 'RUNNING' && vertices.length > 0 && vertices.every(({ status }) => status === 'RUNNING')
   })
+}
+
+/** Takes a savepoint, or stops the job with one, under a trigger id of Flink's own. Answers its location. */
+export async function takeSavepoint(
+  restUrl: string,
+  jobId: string,
+  how: { directory: string; stop?: boolean },
+  timeoutMs = 60_000,
+): Promise<string> {
+  const [path, body] = how.stop
+    ? [`/jobs/${jobId}/stop`, { targetDirectory: how.directory }]
+    : [`/jobs/${jobId}/savepoints`, { 'target-directory': how.directory }]
+  const { 'request-id': id } = await postJson<{ 'request-id': string }>(restUrl, path, body)
+  const giveUpAt = Date.now() + timeoutMs
+  for (;;) {
+    const { status, operation } = await getJson<SavepointAnswer>(restUrl, `/jobs/${jobId}/savepoints/${id}`)
+    if (operation?.location !== undefined) return operation.location
+    if (status.id === 'COMPLETED') {
+      throw new Error(summarizeTrace(operation?.['failure-cause']?.['stack-trace'] ?? 'no cause was given'))
+    }
+    if (Date.now() > giveUpAt) throw new Error(`A savepoint of ${jobId} took longer than ${timeoutMs} ms.`)
+    await sleep(100)
+  }
+}
+
+interface SavepointAnswer {
+  readonly status: { readonly id: string }
+  readonly operation: {
+    readonly location?: string
+    readonly 'failure-cause'?: { readonly 'stack-trace': string }
+  } | null
 }
 
 /** Cancels and waits for the end. */

@@ -1,5 +1,8 @@
 package dev.tidemark.sample;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+
 /** The command line of {@link SampleJob}. Flink's own parser changed package in 2.0, so it is not used. */
 final class Arguments {
   String name = "tidemark-sample";
@@ -9,6 +12,9 @@ final class Arguments {
   int maxParallelism = 0;
   String controlDir = null;
   boolean extraOperator = false;
+
+  /** Shown by Flink as the job's user configuration; how a job declares its `tidemark.version`. */
+  final Map<String, String> parameters = new LinkedHashMap<>();
 
   static Arguments parse(String[] args) {
     Arguments parsed = new Arguments();
@@ -45,8 +51,19 @@ final class Arguments {
       case "--control-dir":
         controlDir = value;
         break;
+      case "--parameter":
+        addParameter(value);
+        break;
       default:
         throw new IllegalArgumentException("Unknown option " + option);
     }
+  }
+
+  private void addParameter(String pair) {
+    int equals = pair.indexOf('=');
+    if (equals < 1) {
+      throw new IllegalArgumentException("--parameter " + pair + " is not like key=value");
+    }
+    parameters.put(pair.substring(0, equals), pair.substring(equals + 1));
   }
 }

@@ -3,6 +3,7 @@ package dev.tidemark.sample;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -20,6 +21,9 @@ public final class SampleJob {
     StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
     if (arguments.maxParallelism > 0) {
       env.setMaxParallelism(arguments.maxParallelism);
+    }
+    if (!arguments.parameters.isEmpty()) {
+      env.getConfig().setGlobalJobParameters(Configuration.fromMap(arguments.parameters));
     }
     build(env, arguments);
     env.execute(arguments.name);
