@@ -1,7 +1,7 @@
 /**
- * Reads that are asked for while others are under way share the next statement: at 16 requests at once a round trip to
- * Postgres costs more than what it reads. A read never begins before it was asked for, so it sees whatever was committed
- * until then, and an idle database is asked at once.
+ * What is asked for while others are under way shares the next statement: with many callers at once a round trip to
+ * Postgres costs more than what it reads or writes. Nothing begins before it was asked for, so a read sees whatever was
+ * committed until then, and an idle database is asked at once.
  */
 export type BatchOptions = {
   /** Statements under way at once. */
@@ -11,9 +11,9 @@ export type BatchOptions = {
 
 type Waiting<Key, Value> = { key: Key; resolve: (value: Value) => void; reject: (error: unknown) => void }
 
-/** `readMany` answers one value per key, in the order of the keys. */
-export function batchReads<Key, Value>(
-  readMany: (keys: readonly Key[]) => Promise<readonly Value[]>,
+/** `doMany` answers one value per key, in the order of the keys. */
+export function inBatches<Key, Value>(
+  doMany: (keys: readonly Key[]) => Promise<readonly Value[]>,
   { atOnce, largest }: BatchOptions,
 ): (key: Key) => Promise<Value> {
   let waiting: Waiting<Key, Value>[] = []
@@ -40,7 +40,7 @@ export function batchReads<Key, Value>(
 
   const settle = async (batch: readonly Waiting<Key, Value>[]): Promise<void> => {
     try {
-      const values = await readMany(batch.map(({ key }) => key))
+      const values = await doMany(batch.map(({ key }) => key))
       if (values.length !== batch.length) throw new Error(`${values.length} values for ${batch.length} keys`)
       values.forEach((value, index) => {
         batch[index]?.resolve(value)

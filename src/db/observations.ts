@@ -3,10 +3,13 @@
  * one are free. Every write names the worker and is refused once the cluster has another owner, so a worker that slept
  * past its lease changes nothing. Unchanged polls write nothing at all: the heartbeat vouches for them.
  */
-import type { FollowedJob, KnownRun } from '../domain/run-observation.ts'
+import type { FollowedJob } from '../domain/run-observation.ts'
 import type { ObservationRepository, ObservedCluster } from '../ports.ts'
 import { toClusterAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
+
+/** Flink removes the checkpoints of an ended job after it has said that the job ended. */
+const END_SETTLES_MS = 2_000
 
 /** Clusters taken at one claim: the rest is left for other workers. */
 const CLAIM_SIZE = 50
@@ -44,7 +47,10 @@ export function createObservationRepository(db: Database, newId: () => string): 
       return rows.map(toObservedCluster)
     },
 
-    listFollowedJobs: (clusterId) => db.sql<FollowedRow>(FOLLOWED_JOBS, [clusterId], 'followed-jobs'),
+    listFollowedJobs: async (clusterIds) => {
+      const rows = await db.sql<FollowedRow>(FOLLOWED_JOBS, [clusterIds], 'followed-jobs')
+      return new Map(rows.map(({ clusterId, revision, jobs }) => [clusterId, { revision, jobs }]))
+    },
 
     recordCluster: async (workerId, clusterId, seen) => {
       const rows = await db.sql(RECORD_CLUSTER, [
@@ -55,6 +61,11 @@ export function createObservationRepository(db: Database, newId: () => string): 
         seen.flinkVersion ?? null,
         seen.capabilities ? JSON.stringify(seen.capabilities) : null,
         seen.fingerprint ? JSON.stringify(seen.fingerprint) : null,
+        seen.changedTo !== undefined,
+        seen.changedTo ? JSON.stringify(seen.changedTo) : null,
+        seen.recovery !== undefined,
+        seen.recovery?.path ?? null,
+        seen.recovery?.key ?? null,
       ])
       return rows.length === 1
     },
@@ -67,6 +78,7 @@ export function createObservationRepository(db: Database, newId: () => string): 
         clusterId,
         workerId,
         JSON.stringify(numbered),
+        END_SETTLES_MS,
       ])
       return row?.owned ?? false
     },
@@ -74,16 +86,25 @@ export function createObservationRepository(db: Database, newId: () => string): 
 }
 
 /**
+ * Every living worker polls as many as any other: who has more gives the rest back, who has fewer takes what is free.
  * Free is a cluster nobody polls or whose worker has been silent for longer than the lease. It is not known to be
  * reachable until its new owner has reached it: a heartbeat vouches only for polls that took place.
  */
 const CLAIM_CLUSTERS = `
+  with share as (
+    select ceil((select count(*) from cluster where deleted_at is null)
+        / greatest(1, (select count(*) from worker where heartbeat_at > now() - make_interval(secs => $2::float8 / 1000)))::float8)
+      - (select count(*) from cluster where observer_id = $1::uuid and deleted_at is null) as missing),
+  handed_over as (
+    update cluster set observer_id = null
+    where id in (select id from cluster where observer_id = $1::uuid order by id desc
+      limit (select greatest(0, -missing)::bigint from share)))
   update cluster set observer_id = $1::uuid, reachable = null
   where id in (
     select c.id from cluster c left join worker w on w.id = c.observer_id
     where c.deleted_at is null
       and (w.id is null or w.heartbeat_at <= now() - make_interval(secs => $2::float8 / 1000))
-    order by c.id limit $3 for update of c skip locked)`
+    order by c.id limit (select least($3::bigint, greatest(0, missing)::bigint) from share) for update of c skip locked)`
 
 type ClusterRow = Row & {
   id: string
@@ -94,16 +115,19 @@ type ClusterRow = Row & {
   auth: ObservedCluster['address']['auth']
   flink_version: string | null
   fingerprint: ObservedCluster['fingerprint']
-  identity_changed: boolean
   follow_identity: boolean
   reachable: boolean | null
   last_error: string | null
+  changed_to: ObservedCluster['changedTo']
+  recovery_path: string | null
+  jobs_revision: number
 }
 
 const OWN_CLUSTERS = `
   select c.id, c.namespace_id, n.name as namespace, c.name, c.url, c.auth, c.flink_version, c.fingerprint,
-    c.changed_to is not null as identity_changed, c.follow_identity, c.reachable, c.last_error
-  from cluster c join namespace n on n.id = c.namespace_id
+    c.changed_to, c.follow_identity, c.reachable, c.last_error, c.recovery_path,
+    coalesce(v.jobs, 0) as jobs_revision
+  from cluster c join namespace n on n.id = c.namespace_id left join cluster_revision v on v.cluster_id = c.id
   where c.observer_id = $1 and c.deleted_at is null`
 
 const toObservedCluster = (row: ClusterRow): ObservedCluster => ({
@@ -113,40 +137,57 @@ const toObservedCluster = (row: ClusterRow): ObservedCluster => ({
   address: toClusterAddress(row),
   flinkVersion: row.flink_version,
   fingerprint: row.fingerprint,
-  identityChanged: row.identity_changed,
+  changedTo: row.changed_to,
   followIdentity: row.follow_identity,
   reachable: row.reachable,
   lastError: row.last_error,
+  recoveryPath: row.recovery_path,
+  jobsRevision: row.jobs_revision,
 })
 
-type FollowedRow = Row & FollowedJob & { runs: KnownRun[] }
+type FollowedRow = Row & { clusterId: string; revision: number; jobs: FollowedJob[] }
 
+/** `revision` is read by the same snapshot as the jobs: a change after it is seen as a higher one. */
 const FOLLOWED_JOBS = `
-  select j.id, j.ambiguous, j.current_run_id as "currentRunId",
-    case when j.attach_flink_job_id is not null then json_build_object('flinkJobId', j.attach_flink_job_id)
-         when j.attach_flink_job_name is not null then json_build_object('flinkJobName', j.attach_flink_job_name) end as attach,
-    coalesce((select json_agg(json_build_object(
-        'id', r.id, 'flinkJobId', r.flink_job_id, 'state', r.state, 'flinkState', r.flink_state,
-        'flinkStartTime', r.flink_start_time, 'allTasksRunning', r.all_tasks_running,
-        'missingForMs', (extract(epoch from now() - r.missing_since) * 1000)::bigint))
-      from run r where r.cluster_id = j.cluster_id and r.job_id = j.id and (r.id = j.current_run_id or r.ended_at is null)),
-      '[]'::json) as runs
-  from job j where j.cluster_id = $1 and j.deleted_at is null`
+  select c.id as "clusterId", coalesce(v.jobs, 0) as revision, coalesce((
+    select json_agg(json_build_object('id', j.id, 'ambiguous', j.ambiguous, 'currentRunId', j.current_run_id,
+      'attach', case when j.attach_flink_job_id is not null then json_build_object('flinkJobId', j.attach_flink_job_id)
+        when j.attach_flink_job_name is not null then json_build_object('flinkJobName', j.attach_flink_job_name) end,
+      'runs', coalesce((select json_agg(json_build_object(
+          'id', r.id, 'flinkJobId', r.flink_job_id, 'state', r.state, 'flinkState', r.flink_state,
+          'flinkStartTime', r.flink_start_time, 'allTasksRunning', r.all_tasks_running,
+          'missingForMs', (extract(epoch from now() - r.missing_since) * 1000)::bigint,
+          'endConfirmed', r.end_confirmed_at is not null, 'declaredVersion', r.declared_version,
+          'completedCheckpoints', r.completed_checkpoints, 'configured', r.checkpoint_config is not null))
+        from run r where r.cluster_id = j.cluster_id and r.job_id = j.id and (r.id = j.current_run_id or r.ended_at is null or r.ended_at > now() - interval '1 minute')),
+        '[]'::json)))
+    from job j where j.cluster_id = c.id and j.deleted_at is null), '[]'::json) as jobs
+  from cluster c left join cluster_revision v on v.cluster_id = c.id where c.id = any($1::uuid[])`
 
 const RECORD_CLUSTER = `
   update cluster set reachable = $3, last_error = $4, flink_version = coalesce($5, flink_version),
     capabilities = coalesce($6::jsonb, capabilities), fingerprint = coalesce($7::jsonb, fingerprint),
+    changed_to = case when $8 then $9::jsonb else changed_to end,
+    recovery_path = case when $10 then $11 else recovery_path end,
+    recovery_key = case when $10 then $12 else recovery_key end,
     observed_at = now(), updated_at = now()
   where id = $1 and observer_id = $2 returning id`
 
-/** One statement for all changes of a poll; `owner` locks the cluster row, so a new owner waits or we change nothing. */
+/**
+ * One statement for all changes of a poll; `owner` locks the cluster row, so a new owner waits or we change nothing.
+ *
+ * What ends is looked for in storage (`recheck_at`), and so is what a new run under a known Flink job id may be
+ * overwriting. The version of a new run: DECLARED by the job, else REGISTERED: the newest one registered since the
+ * previous run began, else ASSUMED: the previous run's (`product.md` §2).
+ */
 const RECORD_RUNS = `
   with owner as (
     select id, namespace_id from cluster where id = $1::uuid and observer_id = $2::uuid for share),
   change as (
     select c.*, o.namespace_id, o.id as cluster_id
     from owner o, jsonb_to_recordset($3::jsonb) as c(kind text, "jobId" uuid, "runId" uuid, "flinkJobId" text, state text,
-      "flinkState" text, "flinkStartTime" bigint, "allTasksRunning" boolean, missing boolean, "flinkJobIds" jsonb)),
+      "flinkState" text, "flinkStartTime" bigint, "allTasksRunning" boolean, missing boolean, "flinkJobIds" jsonb,
+      "declaredVersion" int, supersedes uuid)),
   changed as (
     update run r set state = c.state, flink_state = c."flinkState", flink_start_time = c."flinkStartTime",
       all_tasks_running = c."allTasksRunning",
@@ -154,21 +195,48 @@ const RECORD_RUNS = `
         when r.all_tasks_running then r.tasks_running_since else now() end,
       missing_since = case when c.missing then coalesce(r.missing_since, now()) end,
       ended_at = case when c.state in ('FINISHED', 'CANCELED', 'FAILED', 'LOST') then coalesce(r.ended_at, now()) end,
+      recheck_at = case when c.state in ('FINISHED', 'CANCELED', 'FAILED', 'LOST') and r.ended_at is null
+        then now() + make_interval(secs => $4::float8 / 1000) else r.recheck_at end,
       updated_at = now()
     from change c where c.kind = 'run-changed' and r.id = c."runId"
     returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
+  superseded as (
+    update run r set state = 'LOST', all_tasks_running = false, tasks_running_since = null,
+      ended_at = coalesce(r.ended_at, now()), end_confirmed_at = coalesce(r.end_confirmed_at, now()),
+      recheck_at = now(), updated_at = now()
+    from change c where c.kind = 'new-run' and r.id = c.supersedes
+    returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
   begun as (
     insert into run (id, namespace_id, job_id, cluster_id, flink_job_id, epoch, state, flink_state, flink_start_time,
-      all_tasks_running, tasks_running_since, version, version_basis, started_at, ended_at)
+      all_tasks_running, tasks_running_since, declared_version, version, version_basis, started_at, ended_at)
     select c."runId", c.namespace_id, c."jobId", c.cluster_id, c."flinkJobId",
       1 + coalesce((select max(p.epoch) from run p
         where p.job_id = c."jobId" and p.cluster_id = c.cluster_id and p.flink_job_id = c."flinkJobId"), 0),
       c.state, c."flinkState", c."flinkStartTime", c."allTasksRunning",
-      case when c."allTasksRunning" then now() end, j.latest_version, case when j.latest_version is not null then 'REGISTERED' end,
+      case when c."allTasksRunning" then now() end, c."declaredVersion",
+      coalesce(c."declaredVersion", registered.number, previous.version),
+      case when c."declaredVersion" is not null then 'DECLARED' when registered.number is not null then 'REGISTERED'
+        when previous.version is not null then 'ASSUMED' end,
       to_timestamp(c."flinkStartTime" / 1000.0),
       case when c.state in ('FINISHED', 'CANCELED', 'FAILED') then now() end
-    from change c join job j on j.id = c."jobId" and j.cluster_id = c.cluster_id where c.kind = 'new-run'
-    returning id, namespace_id, job_id, state, flink_state),
+    from change c join job j on j.id = c."jobId" and j.cluster_id = c.cluster_id
+      left join lateral (
+        select p.version, p.created_at from run p where p.job_id = j.id order by p.created_at desc, p.epoch desc limit 1) previous on true
+      left join lateral (
+        select v.number from job_version v
+        where v.job_id = j.id and v.created_at >= coalesce(previous.created_at, '-infinity'::timestamptz)
+        order by v.number desc limit 1) registered on true
+    where c.kind = 'new-run'
+    returning id, namespace_id, job_id, cluster_id, flink_job_id, state, flink_state),
+  endangered as (
+    update run r set recheck_at = now(), updated_at = now()
+    from begun b where r.cluster_id = b.cluster_id and r.flink_job_id = b.flink_job_id and r.id <> b.id
+      and r.namespace_id = b.namespace_id and r.id not in (select id from superseded) and r.id not in (select id from changed)
+    returning r.id),
+  doubted as (
+    update snapshot s set verdict = 'ENDANGERED', row_version = s.row_version + 1, updated_at = now()
+    from begun b join run r on r.cluster_id = b.cluster_id and r.flink_job_id = b.flink_job_id and r.namespace_id = b.namespace_id
+    where s.run_id = r.id and r.id <> b.id and s.kind = 'CHECKPOINT' and s.status = 'Present' and s.location is not null),
   ambiguous as (
     select "jobId" as job_id, "flinkJobIds" as ids from change where kind = 'ambiguous'),
   pointed as (
@@ -180,5 +248,7 @@ const RECORD_RUNS = `
   told as (
     insert into history.event (namespace_id, type, job_id, data)
     select namespace_id, 'run.state', job_id, jsonb_build_object('run', id, 'state', state, 'flinkState', flink_state)
-    from (select * from changed union all select * from begun) news)
+    from (select id, namespace_id, job_id, state, flink_state from changed
+      union all select id, namespace_id, job_id, state, flink_state from superseded
+      union all select id, namespace_id, job_id, state, flink_state from begun) news)
   select exists (select 1 from owner) as owned`

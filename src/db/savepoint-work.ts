@@ -5,6 +5,7 @@
 import { canMove } from '../domain/snapshot-status.ts'
 import type { AttemptEnd, SavepointWork, SavepointWorkRepository, StatusMove } from '../ports.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
+import { inBatches } from './batches.ts'
 import type { Database, Row } from './client.ts'
 import { FRESH_OBSERVATION } from './snapshots.ts'
 
@@ -15,6 +16,15 @@ export function createSavepointWorkRepository(
   options: SavepointWorkOptions,
 ): SavepointWorkRepository {
   const by = options.workerName
+  /** A thousand savepoints in flight are looked at again and again: their leases are given back together. */
+  const release = inBatches<Release, boolean>(
+    async (releases) => {
+      const rows = await db.sql<{ id: string }>(RELEASE, [JSON.stringify(releases)], 'release-savepoints')
+      const released = new Set(rows.map(({ id }) => id))
+      return releases.map(({ id }) => released.has(id))
+    },
+    { atOnce: 2, largest: 100 },
+  )
   return {
     claimDue: async (limit) => {
       const rows = await db.sql<WorkRow>(
@@ -68,22 +78,19 @@ export function createSavepointWorkRepository(
       return rows.length === 1
     },
 
-    release: async (work, next) => {
-      const rows = await db.sql(
-        RELEASE,
-        [
-          work.id,
-          work.lease,
-          next.nextActionInMs,
-          next.tries,
-          next.settled ?? false,
-          work.attempt.number,
-          ...endValues(next.attempt ?? null),
-        ],
-        'release-savepoint',
-      )
-      return rows.length === 1
-    },
+    release: async (work, next) =>
+      release({
+        id: work.id,
+        lease: work.lease,
+        nextActionInMs: next.nextActionInMs,
+        tries: next.tries,
+        settled: next.settled ?? false,
+        attempt: work.attempt.number,
+        outcome: next.attempt?.outcome ?? null,
+        failureCode: next.attempt?.failure?.code ?? null,
+        failureMessage: next.attempt?.failure?.message ?? null,
+        orphanLocation: next.attempt?.orphanLocation ?? null,
+      }),
   }
 }
 
@@ -95,6 +102,11 @@ const endValues = (end: AttemptEnd | null): unknown[] => [
 ]
 
 // ---------------------------------------------------------------------------------------------------- claim
+
+/** A job nobody lists may still be writing (`product.md` §2): a LOST run is over when its job has moved on without it. */
+const RUN_IS_OVER = `r.state in ('FINISHED', 'CANCELED', 'FAILED') or r.state = 'LOST' and (r.end_confirmed_at is not null
+    or exists (select 1 from run later where later.job_id = r.job_id and later.started_at > r.started_at
+      and later.completed_checkpoints > 0))`
 
 /** $1 lease token, $2 lease in ms, $3 the snapshot or the limit. An unasked attempt follows the job to its newest run. */
 const claimSql = (chosen: string): string => `
@@ -109,7 +121,7 @@ const claimSql = (chosen: string): string => `
     a.number, a.trigger_id, a.flink_job_id, a.directory, a.created_at as attempt_created_at, a.asked_at,
     a.asked_flink_start, a.after_rescale, a.outcome,
     (select count(*) from attempt o where o.snapshot_id = s.id and not o.after_rescale) as counted_attempts,
-    r.id as run_id, r.flink_job_id as run_flink_job_id, r.state as run_state, r.flink_start_time, r.all_tasks_running,
+    r.id as run_id, r.flink_job_id as run_flink_job_id, r.state as run_state, coalesce(${RUN_IS_OVER}, false) as run_over, r.flink_start_time, r.all_tasks_running,
     r.tasks_running_since,
     coalesce(c.reachable and w.heartbeat_at > now() - interval '${FRESH_OBSERVATION}', false) as fresh,
     c.id as cluster_id, c.name as cluster_name, c.mode, c.flink_version, c.changed_to is not null and not c.follow_identity as identity_changed,
@@ -163,6 +175,7 @@ type WorkRow = Row & {
   run_id: string | null
   run_flink_job_id: string
   run_state: 'RUNNING'
+  run_over: boolean
   flink_start_time: number
   all_tasks_running: boolean
   tasks_running_since: string | null
@@ -218,6 +231,7 @@ function toWork(row: WorkRow): SavepointWork {
           id: row.run_id,
           flinkJobId: row.run_flink_job_id,
           state: row.run_state,
+          over: row.run_over,
           flinkStartTime: row.flink_start_time,
           allTasksRunning: row.all_tasks_running,
           tasksRunningSince: instant(row.tasks_running_since),
@@ -339,14 +353,32 @@ const BEGIN_ATTEMPT = `
   select namespace_id, id, $3::int + 1, $8, $9, $10 from held
   returning number`
 
+type Release = {
+  id: string
+  lease: string
+  nextActionInMs: number | null
+  tries: number
+  settled: boolean
+  attempt: number
+  outcome: string | null
+  failureCode: string | null
+  failureMessage: string | null
+  orphanLocation: string | null
+}
+
 const RELEASE = `
-  with held as (
-    update snapshot set next_action_at = now() + make_interval(secs => $3::float8 / 1000), tries = $4,
-      settled_at = case when $5::boolean then coalesce(settled_at, now()) else settled_at end,
+  with release as (
+    select * from jsonb_to_recordset($1::jsonb) as r(id uuid, lease uuid, "nextActionInMs" float8, tries int, settled boolean,
+      attempt int, outcome text, "failureCode" text, "failureMessage" text, "orphanLocation" text)),
+  held as (
+    update snapshot s set next_action_at = now() + make_interval(secs => r."nextActionInMs" / 1000), tries = r.tries,
+      settled_at = case when r.settled then coalesce(s.settled_at, now()) else s.settled_at end,
       lease_token = null, lease_until = null
-    where id = $1::uuid and lease_token = $2::uuid
-    returning id),
+    from release r where s.id = r.id and s.lease_token = r.lease
+    returning s.id),
   ended as (
-    update attempt a set outcome = $7, failure_code = $8, failure_message = $9, orphan_location = $10, settled_at = now()
-    from held where a.snapshot_id = held.id and a.number = $6::int and $7::text is not null and a.outcome is null)
+    update attempt a set outcome = r.outcome, failure_code = r."failureCode", failure_message = r."failureMessage",
+      orphan_location = r."orphanLocation", settled_at = now()
+    from release r join held on held.id = r.id
+    where a.snapshot_id = r.id and a.number = r.attempt and r.outcome is not null and a.outcome is null)
   select id from held`

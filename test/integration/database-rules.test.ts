@@ -158,6 +158,7 @@ describe('a reference across namespaces', () => {
   it('cannot be written, reference by reference', async () => {
     const rows = await insertOneOfEach(ours, 1)
     const strangers = await insertOneOfEach(theirs, 2)
+    await sql('delete from cluster_revision where cluster_id = $1', [theirs.clusterId])
     const references = await sql(
       `select c.conrelid::regclass::text as child, a.attname::text as col, c.confrelid::regclass::text as parent
        from pg_constraint c
@@ -198,10 +199,21 @@ describe('a reference across namespaces', () => {
     )
     await sql(
       `insert into operation (id, namespace_id, kind, status, job_id, created_by, ended_at)
-       values ($1, $2, 'STOP', 'DONE', $3, 'test', now())`,
+       values ($1, $2, 'STOP', 'SUCCEEDED', $3, 'test', now())`,
       [operationId, namespaceId, tenant.jobId],
     )
+    await sql(
+      `insert into operation_item (namespace_id, operation_id, position, job_id) values ($1, $2, $3, $4)`,
+      [namespaceId, operationId, number, tenant.jobId],
+    )
+    await sql(`insert into checkpoint_hour (namespace_id, job_id, hour) values ($1, $2, now())`, [
+      namespaceId,
+      tenant.jobId,
+    ])
     return {
+      cluster_revision: { key: 'cluster_id', id: tenant.clusterId },
+      operation_item: { key: 'operation_id', id: operationId },
+      checkpoint_hour: { key: 'job_id', id: tenant.jobId },
       cluster: { key: 'id', id: tenant.clusterId },
       storage: { key: 'id', id: tenant.storageId },
       job: { key: 'id', id: tenant.jobId },

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { batchReads } from '../../src/db/batch-reads.ts'
+import { inBatches } from '../../src/db/batches.ts'
 
 const LIMITS = { atOnce: 1, largest: 3 }
 
 test('reads what is asked for at once in one statement, and each caller gets its own', async () => {
   const asked: number[][] = []
-  const read = batchReads<number, string>(async (keys) => {
+  const read = inBatches<number, string>(async (keys) => {
     asked.push([...keys])
     return keys.map((key) => `value ${key}`)
   }, LIMITS)
@@ -16,7 +16,7 @@ test('reads what is asked for at once in one statement, and each caller gets its
 test('never answers a read by a statement that began before it', async () => {
   let committed = 'before'
   const statements: (() => void)[] = []
-  const read = batchReads<string, string>((keys) => {
+  const read = inBatches<string, string>((keys) => {
     const seen = committed
     return new Promise((resolve) => statements.push(() => resolve(keys.map(() => seen))))
   }, LIMITS)
@@ -33,7 +33,7 @@ test('never answers a read by a statement that began before it', async () => {
 
 test('fails only those who asked in the statement that failed', async () => {
   let failing = true
-  const read = batchReads<number, number>(async (keys) => {
+  const read = inBatches<number, number>(async (keys) => {
     if (!failing) return keys
     failing = false
     throw new Error('connection lost')
