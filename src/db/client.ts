@@ -102,8 +102,11 @@ function toSafeNumber(text: string): number {
   return value
 }
 
+const WITH_MILLISECONDS = '2026-11-21 02:00:51.123+00'.length
+
 /** `2026-11-21 02:00:51.1+00` (sessions run in UTC) to `2026-11-21T02:00:51.100Z`, without a Date in between. */
 export function toInstant(text: string): string {
+  if (text.length === WITH_MILLISECONDS) return `${text.slice(0, 10)}T${text.slice(11, 23)}Z` // nine of ten
   const [whole = '', fraction = ''] = text.slice(0, -3).split('.')
   return `${whole.replace(' ', 'T')}.${fraction.padEnd(3, '0').slice(0, 3)}Z`
 }

@@ -21,17 +21,29 @@ const ATTEMPTS = `(select coalesce(json_agg(json_build_object(
   from attempt a where a.snapshot_id = s.id)`
 
 /** Named one by one: a page of 50 carries nothing that nobody reads. */
-export const SNAPSHOT_COLUMNS = `
+const COLUMNS = `
   s.id, s.kind, s.status, s.reason, s.message, s.source, s.description, s.labels, s.job_id, s.job_version,
   s.run_id, s.format, s.checkpoint_type, s.incremental, s.flink_checkpoint_id, s.attempt, s.created_at,
   s.triggered_at, s.completed_at, s.settled_at, s.duration_ms, s.deadline_at, s.storage_id, s.owned_prefix,
   s.location, s.size_bytes, s.uploaded_bytes, s.flink_version, s.failure_code, s.failure_message, s.failed_at,
   s.pinned, s.expires_at, s.verified_at, s.verdict, s.claimed_by_run_id, s.supersedes, s.restored_by, s.created_by,
   s.updated_at, s.row_version,
-  j.name as job_name, st.name as storage_name,
-  case when s.attempt is null then '[]'::json else ${ATTEMPTS} end as attempts`
+  st.name as storage_name, case when s.attempt is not null then ${ATTEMPTS} end as attempts`
 
-export const SNAPSHOT_JOINS = `join job j on j.id = s.job_id left join storage st on st.id = s.storage_id`
+const STORAGE_JOIN = `left join storage st on st.id = s.storage_id`
+
+export const SNAPSHOT_COLUMNS = `${COLUMNS}, j.name as job_name`
+export const SNAPSHOT_JOINS = `join job j on j.id = s.job_id ${STORAGE_JOIN}`
+
+/**
+ * What to select for the snapshots of one job. `ofJob` says in SQL what a column of the job holds; it must not depend on
+ * the row, so that Postgres finds the job once and not with each snapshot.
+ */
+export const selectOfJob = (ofJob: (column: 'id' | 'name') => string) => ({
+  columns: `${COLUMNS}, ${ofJob('name')} as job_name`,
+  joins: STORAGE_JOIN,
+  condition: `s.job_id = ${ofJob('id')}`,
+})
 
 type AttemptJson = {
   number: number
@@ -65,7 +77,8 @@ export type SnapshotRow = Row & {
   incremental: boolean | null
   flink_checkpoint_id: number | null
   attempt: number | null
-  attempts: AttemptJson[]
+  /** null where we did not ask for it. */
+  attempts: AttemptJson[] | null
   created_at: string
   triggered_at: string | null
   completed_at: string | null
@@ -101,7 +114,7 @@ export function toSnapshot(row: SnapshotRow): Snapshot {
     verdict: row.verdict,
     claimed: row.claimed_by_run_id !== null,
   })
-  const attempts = row.attempts.map(toAttempt)
+  const attempts = row.attempts?.map(toAttempt) ?? []
   const current = attempts.find((attempt) => attempt.number === row.attempt)
   return {
     id: row.id,

@@ -12,11 +12,19 @@ import type {
   SnapshotFilter,
   SnapshotRepository,
 } from '../ports.ts'
-import { batchReads } from './batch-reads.ts'
+import { inBatches } from './batches.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { findIdempotent, forgetExpiredKey, rememberKey } from './idempotency.ts'
 import { decodePageToken, encodePageToken } from './paging.ts'
-import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'
+import { columnOf } from './reference.ts'
+import { createSnapshotImportMethods } from './snapshot-imports.ts'
+import {
+  SNAPSHOT_COLUMNS,
+  SNAPSHOT_JOINS,
+  type SnapshotRow,
+  selectOfJob,
+  toSnapshot,
+} from './snapshot-rows.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -26,6 +34,7 @@ export const FRESH_OBSERVATION = `10 seconds`
 export function createSnapshotRepository(db: Database): SnapshotRepository {
   const readContext = createContextReader(db)
   return {
+    ...createSnapshotImportMethods(db),
     readContext: ({ namespaceId }, job, reuse) => readContext(namespaceId, job, reuse),
 
     insertSavepoint: async ({ namespaceId }, savepoint, idempotency) => {
@@ -58,7 +67,9 @@ export function createSnapshotRepository(db: Database): SnapshotRepository {
     },
 
     list: async ({ namespaceId }, filter, page) => {
-      const { text, values } = listSql(namespaceId, filter, page.pageSize + 1, page.after)
+      const statement = listSql(namespaceId, filter, page.pageSize + 1, page.after)
+      if (statement === null) return { items: [], next: null }
+      const { text, values } = statement
       const rows = await db.sql<SnapshotRow>(text, values, statementName(text))
       const items = rows.slice(0, page.pageSize).map(toSnapshot)
       const last = items.at(-1)
@@ -115,7 +126,7 @@ type ContextReader = (namespaceId: string, job: string, reuse: boolean) => Promi
 function createContextReader(db: Database): ContextReader {
   const readerOf = (byId: boolean, reuse: boolean) => {
     const text = contextSql(byId, reuse)
-    return batchReads<ContextKey, SavepointContext | null>(
+    return inBatches<ContextKey, SavepointContext | null>(
       async (keys) => {
         const rows = await db.sql<ContextRow>(
           text,
@@ -348,13 +359,16 @@ const NOT_YET = notRestorableBecause({ status: 'Creating', location: null, verdi
 // ---------------------------------------------------------------------------------------------------- list
 
 function listSql(namespaceId: string, filter: SnapshotFilter, limit: number, after: string | null) {
+  const jobKey = columnOf(filter.job)
+  if (jobKey === null) return null // the name of no job
   const values: unknown[] = [namespaceId]
   const bind = (value: unknown) => `$${values.push(value)}`
   const column = filter.orderBy === 'completedAt' ? 's.completed_at' : 's.created_at'
   const [compare, direction] = filter.order === 'asc' ? ['>', 'asc'] : ['<', 'desc']
-  const where = ['s.namespace_id = $1']
+  const job = `from job where namespace_id = $1 and deleted_at is null and ${jobKey} = ${bind(filter.job)}`
+  const { columns, joins, condition } = selectOfJob((jobColumn) => `(select ${jobColumn} ${job})`)
+  const where = ['s.namespace_id = $1', condition]
 
-  if (filter.jobId) where.push(`s.job_id = ${bind(filter.jobId)}::uuid`)
   if (filter.kind === 'SAVEPOINT') where.push(`s.kind = 'SAVEPOINT'`)
   if (filter.kind === 'CHECKPOINT') where.push(`s.kind = 'CHECKPOINT'`)
   if (filter.status?.length) where.push(anyOf('s.status', filter.status, bind))
@@ -373,7 +387,7 @@ function listSql(namespaceId: string, filter: SnapshotFilter, limit: number, aft
     const [instant, id] = decodePageToken(after, shapeOf(filter))
     where.push(`(${column}, s.id) ${compare} (${bind(instant)}::timestamptz, ${bind(id)}::uuid)`)
   }
-  const text = `select ${SNAPSHOT_COLUMNS} from snapshot s ${SNAPSHOT_JOINS} where ${where.join(' and ')}
+  const text = `select ${columns} from snapshot s ${joins} where ${where.join(' and ')}
     order by ${column} ${direction}, s.id ${direction} limit ${limit}`
   return { text, values }
 }

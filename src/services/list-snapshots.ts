@@ -1,17 +1,15 @@
-import { DomainError } from '../domain/errors.ts'
 import { parseLabels } from '../domain/labels.ts'
 import type { JobRepository, SnapshotFilter, SnapshotRepository } from '../ports.ts'
 import type { Services } from './api.ts'
+import { findJob } from './find-resource.ts'
 
 export const DEFAULT_PAGE_SIZE = 50
 
 export const listSnapshots =
   (ports: { snapshots: SnapshotRepository; jobs: JobRepository }): Services['listSnapshots'] =>
   async (query) => {
-    const job = await ports.jobs.find(query.caller, query.job)
-    if (!job) throw new DomainError('NOT_FOUND', `There is no job ${query.job}.`)
     const filter: SnapshotFilter = {
-      jobId: job.id,
+      job: query.job,
       orderBy: query.orderBy ?? 'createdAt',
       order: query.order ?? 'desc',
       ...(query.kind && { kind: query.kind }),
@@ -24,5 +22,7 @@ export const listSnapshots =
     }
     const page = { pageSize: query.pageSize ?? DEFAULT_PAGE_SIZE, after: query.pageToken ?? null }
     const { items, next } = await ports.snapshots.list(query.caller, filter, page)
+    // The list is the hottest read: only an empty page leaves open whether there is such a job, and asks.
+    if (items.length === 0) await findJob(ports.jobs, query.caller, query.job)
     return { items, nextPageToken: next }
   }

@@ -15,11 +15,13 @@ const PAGE = 50
 
 let database: TestDatabase
 let ours: Tenant
+let theirs: Tenant
 
 beforeAll(async () => {
   database = await openMigratedDatabase('list_plan')
   const tenants = await createTenants(database.db)
   ours = tenants.ours
+  theirs = tenants.theirs
   const { caller, jobId, runId, storageId } = ours
   const job = { namespaceId: caller.namespaceId, jobId, runId, storageId }
   await seedSnapshots(database.db.pool, job, MANY, new Date(Date.now() - 60_000))
@@ -58,7 +60,7 @@ async function planOf(filter: Partial<SnapshotFilter>, after: string | null): Pr
 }
 
 const ofOurJob = (filter: Partial<SnapshotFilter> = {}): SnapshotFilter => ({
-  jobId: ours.jobId,
+  job: 'orders',
   orderBy: 'createdAt',
   order: 'desc',
   ...filter,
@@ -110,6 +112,17 @@ describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
       [ours.jobId],
     )
     expect(items[0]?.id).toBe(newest[0]?.id)
+  })
+
+  test('finds its job by name or id, and only in the namespace of the caller', async () => {
+    const { list: listOf } = createSnapshotRepository(database.db)
+    const page = { pageSize: PAGE, after: null }
+    const byName = await listOf(ours.caller, ofOurJob(), page)
+    expect(byName.items[0]?.job).toEqual({ id: ours.jobId, name: 'orders' })
+    expect(await listOf(ours.caller, ofOurJob({ job: ours.jobId }), page)).toEqual(byName)
+    const nothing = { items: [], next: null }
+    for (const job of ['orders', ours.jobId, 'no-such-job', 'no job\0'])
+      expect(await listOf(theirs.caller, ofOurJob({ job }), page)).toEqual(nothing)
   })
 
   test('keeps its pages while rows are added: nothing twice, nothing left out', async () => {
