@@ -1,4 +1,5 @@
 /** Clusters. Deleting one is refused while a live job follows it or an uncleared snapshot came from it. */
+import { listUnsupported } from '../domain/capabilities.ts'
 import type { Cluster, ClusterMode } from '../domain/resources.ts'
 import type { ClusterRepository, ClusterRow, ClusterValues, Scope } from '../ports.ts'
 import { toClusterAddress } from './addresses.ts'
@@ -23,6 +24,8 @@ type ClusterRecord = Row & {
   flink_version: string | null
   capabilities: unknown
   fingerprint: unknown
+  changed_to: unknown
+  recovery_path: string | null
   reachable: boolean | null
   observed_at: string | null
   last_error: string | null
@@ -71,6 +74,11 @@ export const createClusterRepository = (db: Database): ClusterRepository =>
         return version !== null
       }),
 
+    async adoptIdentity(scope, id, seen, by) {
+      const rows = await db.sql(ADOPT_IDENTITY, [id, scope.namespaceId, JSON.stringify(seen), by])
+      return rows.length === 1
+    },
+
     remove: (scope, id, etag) =>
       inTransaction(db, async (tx) => {
         const version = await lockVersion(tx, 'cluster', scope, id, etag)
@@ -89,6 +97,20 @@ export const createClusterRepository = (db: Database): ClusterRepository =>
 const forget = (values: Partial<ClusterValues>) =>
   values.url === undefined && values.auth === undefined ? {} : { reachable: null, lastError: null }
 
+/** Guarded by what was shown to the person: a third cluster that answered meanwhile is not adopted. */
+const ADOPT_IDENTITY = `
+  with was as (select id, fingerprint from cluster where id = $1::uuid and namespace_id = $2::uuid),
+  adopted as (
+    update cluster c set fingerprint = c.changed_to, changed_to = null, row_version = c.row_version + 1, updated_at = now()
+    where c.id = $1::uuid and c.namespace_id = $2::uuid and c.deleted_at is null and c.changed_to = $3::jsonb
+    returning c.id, c.namespace_id, c.name, c.fingerprint),
+  told as (
+    insert into history.event (namespace_id, type, data)
+    select a.namespace_id, 'cluster.identity', jsonb_build_object('cluster', a.id, 'name', a.name, 'from', was.fingerprint,
+      'to', a.fingerprint, 'by', $4::text)
+    from adopted a join was on was.id = a.id)
+  select id from adopted`
+
 async function findUser(tx: Prisma.TransactionClient, scope: Scope, id: string): Promise<User | undefined> {
   const [user] = await tx.$queryRaw<User[]>`
     (select 'job' as kind, j.id::text, j.name as job, null as status from job j
@@ -103,6 +125,7 @@ async function findUser(tx: Prisma.TransactionClient, scope: Scope, id: string):
 }
 
 function toCluster(row: ClusterRecord): Cluster {
+  const capabilities = readOptionalJson('capabilities', row.capabilities)
   return {
     id: row.id,
     name: row.name,
@@ -111,8 +134,11 @@ function toCluster(row: ClusterRecord): Cluster {
     mode: row.mode,
     followIdentity: row.follow_identity,
     flinkVersion: row.flink_version,
-    capabilities: readOptionalJson('capabilities', row.capabilities),
+    capabilities,
     fingerprint: readOptionalJson('fingerprint', row.fingerprint),
+    changedTo: readOptionalJson('fingerprint', row.changed_to),
+    recoveryPath: row.recovery_path,
+    unsupported: listUnsupported({ flinkVersion: row.flink_version, capabilities }),
     reachable: row.reachable,
     observedAt: row.observed_at,
     lastError: row.last_error,

@@ -1,6 +1,7 @@
 /** What operators watch (`product.md` §7), read in one bounded statement each when somebody scrapes. */
 import type { InstallationGauges, JobGauge, MetricsRepository } from '../ports.ts'
 import type { Database, Row } from './client.ts'
+import { newestRestorable } from './restorable.ts'
 
 export const createMetricsRepository = (db: Database): MetricsRepository => ({
   readJobs: ({ namespaceId }) => db.sql<JobGauge & Row>(JOBS, [namespaceId], 'metrics-jobs'),
@@ -11,8 +12,7 @@ export const createMetricsRepository = (db: Database): MetricsRepository => ({
 })
 
 /**
- * The newest snapshot that could be restored, by the index on (job, completed_at). A live job without one is as old as its
- * run: all of that would be lost. An observation is as old as its observer's heartbeat, or as the loss of the cluster.
+ * The newest snapshot that could be restored, savepoint or checkpoint. A live job without one is as old as its run: all of that would be lost. An observation is as old as its observer's heartbeat, or as the loss of the cluster.
  */
 const JOBS = `
   select j.name as job,
@@ -24,10 +24,8 @@ const JOBS = `
     left join run r on r.id = j.current_run_id
     left join worker w on w.id = c.observer_id
     left join lateral (
-      select s.completed_at from snapshot s
-      where s.job_id = j.id and s.completed_at is not null and s.status = 'Present' and s.location is not null
-        and s.claimed_by_run_id is null and coalesce(s.verdict, '') not in ('METADATA_MISSING', 'DAMAGED', 'UNREADABLE')
-      order by s.completed_at desc limit 1) p on true
+      select max(newest.completed_at) as completed_at
+      from (${newestRestorable('s.completed_at', 'j.id', 'j.namespace_id')}) newest) p on true
   where j.namespace_id = $1 and j.deleted_at is null
   order by j.name limit 20000`
 

@@ -1,4 +1,5 @@
 /** What the API calls clusters, storages, jobs and job versions. Instants are RFC 3339 UTC with milliseconds. */
+import type { UnsupportedFeature } from './capabilities.ts'
 import type { Labels, Reference } from './snapshot.ts'
 
 /** A secret is never in the database: only where the installation keeps it. */
@@ -37,6 +38,12 @@ export type Cluster = {
   flinkVersion: string | null
   capabilities: ClusterCapabilities | null
   fingerprint: ClusterFingerprint | null
+  /** Another cluster's fingerprint that answers at this address; set until a person confirms it. */
+  changedTo: ClusterFingerprint | null
+  /** What its own configuration restores at every restart, as Flink writes it. */
+  recoveryPath: string | null
+  /** What it cannot do; empty until it has been reached once. */
+  unsupported: UnsupportedFeature[]
   reachable: boolean | null
   /** When the last change of what we know was observed. */
   observedAt: string | null

@@ -21,7 +21,11 @@ const VERDICTS: Record<string, string> = {
   METADATA_MISSING: 'its _metadata was not found where Flink reported it',
   DAMAGED: 'files it needs are missing or changed',
   UNREADABLE: 'its _metadata cannot be read',
+  ENDANGERED: 'a new run writes under the same Flink job id; it has not been looked for since',
 }
+
+/** With one of these nothing is restored until it has been looked at again. */
+export const DOUBTFUL_VERDICTS: readonly string[] = Object.keys(VERDICTS)
 
 /** null: it can be restored. */
 export function notRestorableBecause(facts: RestorableFacts): string | null {

@@ -1,0 +1,89 @@
+/** Why a snapshot must not go (`product.md` §1.4, §2, §5): what the rows that point at it mean. */
+import type { RunState } from './resources.ts'
+import type { Reference, SnapshotKind } from './snapshot.ts'
+
+export const USE_REASONS = ['CLUSTER_CONFIGURATION', 'RUN', 'CLAIMED'] as const
+export type UseReason = (typeof USE_REASONS)[number]
+
+export type SnapshotUse = {
+  reason: UseReason
+  /** For a person. */
+  message: string
+  cluster: Reference | null
+  job: Reference | null
+  /** The id of the run. */
+  run: string | null
+}
+
+/** A run that was restored from the snapshot, or from its location. */
+export type RestoredRun = {
+  id: string
+  state: RunState
+  job: Reference
+  cluster: Reference
+  /** Someone else starts the job. */
+  attached: boolean
+  endConfirmed: boolean
+  completedCheckpoints: number
+  /** A later run of the same job has completed a checkpoint. */
+  succeeded: boolean
+}
+
+/**
+ * Whether a run still needs what it was restored from. An attached run does until it ends: whoever manages it may restore
+ * the same location again. A managed one only until its first own checkpoint. A LOST run may live on where we cannot see it:
+ * for a savepoint it counts as ended once a later run of the job completed a checkpoint, for a checkpoint's directory (where
+ * it may still be writing) only by a person's word.
+ */
+export function stillNeeds(run: RestoredRun, kind: SnapshotKind): boolean {
+  if (run.state === 'FINISHED' || run.state === 'CANCELED' || run.state === 'FAILED') return false
+  if (run.state === 'LOST' && (run.endConfirmed || (kind === 'SAVEPOINT' && run.succeeded))) return false
+  return run.attached || run.completedCheckpoints === 0
+}
+
+/** Every reason why it must not go; empty when nobody we know of needs it. */
+export function listUses(facts: {
+  kind: SnapshotKind
+  /** Clusters whose own configuration restores from it at every restart. */
+  clusters: readonly Reference[]
+  runs: readonly RestoredRun[]
+  claimedByRun: string | null
+}): SnapshotUse[] {
+  const { kind, clusters, runs, claimedByRun } = facts
+  const configured = clusters.map(
+    (cluster): SnapshotUse => ({
+      reason: 'CLUSTER_CONFIGURATION',
+      message: `The configuration of the cluster ${cluster.name} names it: application mode restores it again at every restart.`,
+      cluster,
+      job: null,
+      run: null,
+    }),
+  )
+  const restored = runs
+    .filter((run) => stillNeeds(run, kind))
+    .map((run): SnapshotUse => ({ reason: 'RUN', message: describe(run, kind), ...placeOf(run) }))
+  const claimed: SnapshotUse[] =
+    claimedByRun === null
+      ? []
+      : [
+          {
+            reason: 'CLAIMED',
+            message: 'A run has claimed it: Flink owns it, and deletes it when it needs it no more.',
+            cluster: null,
+            job: null,
+            run: claimedByRun,
+          },
+        ]
+  return [...configured, ...restored, ...claimed]
+}
+
+const placeOf = ({ cluster, job, id }: RestoredRun) => ({ cluster, job, run: id })
+
+function describe(run: RestoredRun, kind: SnapshotKind): string {
+  const from = `The run ${run.id} of ${run.job.name} was restored from it`
+  if (run.state !== 'LOST') return `${from} and has not ended.`
+  const word = `until somebody says so with POST /v1/runs/${run.id}/confirm-ended`
+  return kind === 'SAVEPOINT'
+    ? `${from} and was lost from sight: it counts as live until a later run of the job completes a checkpoint, or ${word}.`
+    : `${from} and was lost from sight: it counts as live ${word}.`
+}
