@@ -143,11 +143,23 @@ export const SETTINGS = {
     [50, 60 * SECOND],
     'Pause between two polls of a cluster, in ms.',
   ),
+  checkpointIntervalMs: integer(
+    'TIDEMARK_CHECKPOINT_INTERVAL_MS',
+    5 * SECOND,
+    [50, 600 * SECOND],
+    'Pause between two looks at the checkpoint statistics of a job, in ms.',
+  ),
   lostAfterMs: integer(
     'TIDEMARK_LOST_AFTER_MS',
     300 * SECOND,
     [SECOND, DAY],
     'A job that a reachable leader has not listed for so long is LOST, in ms.',
+  ),
+  foldIntervalMs: integer(
+    'TIDEMARK_FOLD_INTERVAL_MS',
+    60 * SECOND,
+    [100, DAY],
+    'Pause between two rounds that fold old checkpoints into hourly figures, in ms.',
   ),
   rescaleSettleMs: integer(
     'TIDEMARK_RESCALE_SETTLE_MS',

@@ -1,8 +1,14 @@
 /** What services need from outside, as interfaces. `db`, `flink`, `storage` and `queue` implement them; `wiring` joins them. */
+
+import type { AttachCandidate, Followers } from './domain/attach-plan.ts'
+import type { ItemEnd, OpenItem } from './domain/bulk-savepoint.ts'
+import type { CheckpointReport } from './domain/checkpoint-observation.ts'
 import type {
   CheckpointConfig,
+  CheckpointPoll,
   CheckpointStatistics,
   ClusterFingerprint,
+  ClusterSettings,
   FlinkClusterInfo,
   FlinkJob,
   JobException,
@@ -10,7 +16,16 @@ import type {
   TriggerAnswer,
   TriggerRequest,
 } from './domain/flink.ts'
+import type { JobState } from './domain/job-state.ts'
 import type { Location } from './domain/location.ts'
+import type {
+  BulkSavepointRequest,
+  Operation,
+  OperationCounts,
+  OperationStatus,
+  OperationSummary,
+} from './domain/operation.ts'
+import type { RestoredRun } from './domain/references.ts'
 import type {
   Cluster,
   ClusterAuth,
@@ -25,6 +40,7 @@ import type {
   StorageCredentials,
   StorageProvider,
 } from './domain/resources.ts'
+import type { Run } from './domain/run.ts'
 import type { FollowedJob, RunChange } from './domain/run-observation.ts'
 import type {
   AttemptOutcome,
@@ -50,8 +66,8 @@ export type ClusterAddress = { key: string; namespace: string; url: string; auth
 export interface FlinkClient {
   /** GET /config: version and capabilities. */
   describeCluster(): Promise<FlinkClusterInfo>
-  /** HA and Kubernetes cluster id from GET /jobmanager/config, null where not reported. */
-  readFingerprint(): Promise<ClusterFingerprint>
+  /** GET /jobmanager/config: HA and Kubernetes cluster id and the recovery path, null where not reported. */
+  readSettings(): Promise<ClusterSettings>
   /** GET /jobs/overview: the one cheap poll of a cluster. */
   listJobs(): Promise<FlinkJob[]>
   /** GET /jobs/:id; null when this JobManager does not know the job now (which is not an end). */
@@ -60,6 +76,10 @@ export interface FlinkClient {
   listExceptions(flinkJobId: string): Promise<JobException[]>
   /** GET /jobs/:id/checkpoints; null when the job is unknown or has no checkpoint coordinator. */
   readCheckpoints(flinkJobId: string): Promise<CheckpointStatistics | null>
+  /** The same for an observer: `tag` is that of the last answer it has seen. */
+  pollCheckpoints(flinkJobId: string, tag: string | null): Promise<CheckpointPoll>
+  /** `tidemark.version` of GET /jobs/:id/config; null when it declares none or the job is unknown. */
+  readDeclaredVersion(flinkJobId: string): Promise<number | null>
   /** GET /jobs/:id/checkpoints/config; null when the job is unknown or has no checkpoint coordinator. */
   readCheckpointConfig(flinkJobId: string): Promise<CheckpointConfig | null>
   /** POST /jobs/:id/savepoints with our own trigger id. Never retried by the client. */
@@ -148,6 +168,8 @@ export interface ClusterRepository {
   list(scope: Scope, page: PageRequest): Promise<PageOf<Cluster>>
   /** Changes one row version to the next; false when `etag` is no longer the row's. */
   update(scope: Scope, id: string, etag: string, values: Partial<ClusterValues>): Promise<boolean>
+  /** Makes `changedTo` the known fingerprint, with its event; false when it is no longer `seen`. */
+  adoptIdentity(scope: Scope, id: string, seen: ClusterFingerprint, by: string): Promise<boolean>
   /** What keeps the cluster from being deleted, or `deleted`; `stale` when `etag` is no longer the row's. */
   remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
 }
@@ -160,6 +182,8 @@ export interface StorageRepository {
   insert(scope: Scope, id: string, values: StorageValues, idempotency?: IdempotencyKey): Promise<Inserted>
   find(scope: Scope, reference: string): Promise<StorageRow | null>
   list(scope: Scope, page: PageRequest): Promise<PageOf<Storage>>
+  /** The storage with the most specific root that contains the location or is it; null when none does. */
+  findContaining(scope: Scope, location: Location): Promise<StorageRow | null>
   /** Throws DomainError STORAGE_ROOT_IN_USE when `uri` changes while a job or an uncleared snapshot lies there. */
   update(scope: Scope, id: string, etag: string, values: Partial<StorageValues>): Promise<boolean>
   remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
@@ -181,6 +205,22 @@ export interface JobRepository {
   find(scope: Scope, reference: string): Promise<Job | null>
   list(scope: Scope, page: PageRequest, filter: { labels?: Labels; clusterId?: string }): Promise<PageOf<Job>>
   update(scope: Scope, id: string, etag: string, values: Partial<Omit<JobValues, 'name'>>): Promise<boolean>
+  /** Who follows these Flink jobs on a cluster: by id (a managed job by that of its current run) or by name. */
+  findFollowers(
+    scope: Scope,
+    clusterId: string,
+    flinkJobs: readonly { flinkJobId: string; name: string }[],
+  ): Promise<Followers>
+  /**
+   * Creates jobs attached by Flink job name, all in one transaction, under a free variant of each name. Answers those
+   * created; a Flink job that somebody follows already by its name is left out. `write: false` only says what it would do.
+   */
+  attachByName(
+    scope: Scope,
+    values: Omit<JobValues, 'name' | 'attach' | 'allowStop'>,
+    candidates: readonly (AttachCandidate & { id: string })[],
+    write: boolean,
+  ): Promise<(Reference & { flinkJobName: string })[]>
   /** Soft: its snapshots stay, its name is free. */
   remove(scope: Scope, id: string, etag: string): Promise<'deleted' | 'stale' | { usedBy: string }>
   /** The next number, in one statement. */
@@ -194,6 +234,45 @@ export interface JobRepository {
   >
   findVersion(scope: Scope, jobId: string, number: number): Promise<JobVersion | null>
   listVersions(scope: Scope, jobId: string, page: PageRequest): Promise<PageOf<JobVersion>>
+}
+
+/** A run with what only the judgement of its end needs. */
+export type RunRow = Run & { clusterUnreachable: boolean }
+
+export interface RunRepository {
+  find(scope: Scope, id: string): Promise<RunRow | null>
+  /** Newest first. */
+  list(scope: Scope, jobId: string, page: PageRequest): Promise<PageOf<Run>>
+  /** A person's word, with its event, in one guarded statement; false when there is nothing (any more) to confirm. */
+  confirmEnd(scope: Scope, id: string, by: string): Promise<boolean>
+}
+
+export interface JobStateRepository {
+  /** By id or name; `windowSeconds` back from now. At most two statements, bounded whatever the job's history is. */
+  read(scope: Scope, job: string, windowSeconds: number): Promise<JobState | null>
+}
+
+export interface ReferenceRepository {
+  /** Who points at a snapshot, in one statement; null when there is none in this namespace. */
+  read(
+    scope: Scope,
+    snapshotId: string,
+  ): Promise<{
+    kind: SnapshotKind
+    clusters: Reference[]
+    runs: RestoredRun[]
+    claimedByRun: string | null
+  } | null>
+}
+
+export interface CheckpointHistoryRepository {
+  /** Ids of jobs (of all namespaces, deleted ones too) after `after`, in their order. */
+  listJobs(after: string | null, limit: number): Promise<string[]>
+  /**
+   * Folds old checkpoints of these jobs into hourly figures, at most `limit` rows in one statement; answers how many went.
+   * Harmless when repeated and when two workers do it at once.
+   */
+  foldCheckpoints(jobIds: readonly string[], limit: number): Promise<number>
 }
 
 /** All that `POST savepoints` must know, read in one statement. */
@@ -236,8 +315,25 @@ export type NewSavepoint = {
   createdBy: string
 }
 
+/** A savepoint that exists already and is registered. */
+export type NewImport = {
+  id: string
+  jobId: string
+  storageId: string
+  description: string
+  labels: Labels
+  flinkCheckpointId: number
+  completedAt: Date | null
+  location: string
+  locationKey: string
+  /** Ends in `/`; null when its data is not ours to delete. */
+  ownedPrefix: string | null
+  createdBy: string
+}
+
 export type SnapshotFilter = {
-  jobId?: string
+  /** The name or id of a job; one that is not there has no snapshots. */
+  job: string
   kind?: SnapshotKind
   status?: SnapshotStatus[]
   source?: SnapshotSource[]
@@ -268,7 +364,25 @@ export interface SnapshotRepository {
   /** false when the key is taken (a race, or an expired record that is removed now): look again. */
   rememberIdempotent(scope: Scope, key: IdempotencyKey, id: string): Promise<boolean>
   find(scope: Scope, id: string): Promise<Snapshot | null>
+  /** The job and its page, one statement. Throws DomainError PAGE_TOKEN_INVALID. */
   list(scope: Scope, filter: SnapshotFilter, page: PageRequest): Promise<PageOf<Snapshot>>
+  /** The one snapshot at this location that is not Cleared; null when there is none. */
+  findByLocation(scope: Scope, locationKey: string): Promise<Snapshot | null>
+  /** Of the snapshots with these ids or locations, those that are not Cleared and own a prefix. */
+  findOwners(
+    scope: Scope,
+    ids: readonly string[],
+    locationKeys: readonly string[],
+  ): Promise<{ id: string; status: SnapshotStatus; ownedPrefix: string }[]>
+  /**
+   * A Present IMPORT with its transition, event and idempotency record in one statement. `exists`: another row has this
+   * location, or the job is gone; look again.
+   */
+  insertImport(
+    scope: Scope,
+    snapshot: NewImport,
+    idempotency?: IdempotencyKey,
+  ): Promise<'inserted' | 'exists' | 'idempotency-race'>
   update(
     scope: Scope,
     id: string,
@@ -317,6 +431,8 @@ export type SavepointWork = {
     id: string
     flinkJobId: string
     state: RunState
+    /** Ended; a LOST one only once a later run has completed a checkpoint, or a person has said so. */
+    over: boolean
     flinkStartTime: number
     allTasksRunning: boolean
     tasksRunningSince: Date | null
@@ -391,6 +507,75 @@ export interface SavepointWorkRepository {
   ): Promise<boolean>
 }
 
+// ------------------------------------------------------------------------------------------------- operations
+
+/** Which jobs of the namespace: all that match whatever is given. */
+export type JobSelection = { clusterId: string | null; labels: Labels | null }
+
+export interface OperationRepository {
+  /**
+   * Operation, one item per selected job, event and idempotency record in one statement; the selection is that of this
+   * moment. `selected` is how many jobs match, counted to one more than `maxJobs`; nothing is written unless 1..`maxJobs` do.
+   */
+  insertBulkSavepoint(
+    scope: Scope,
+    operation: {
+      id: string
+      request: BulkSavepointRequest
+      selection: JobSelection
+      maxJobs: number
+      createdBy: string
+    },
+    idempotency?: IdempotencyKey,
+  ): Promise<{ kind: 'inserted' } | { kind: 'refused'; selected: number } | { kind: 'idempotency-race' }>
+  /** With a page of its items by position; throws PAGE_TOKEN_INVALID. null when there is none in this namespace. */
+  find(scope: Scope, id: string, page: PageRequest): Promise<Operation | null>
+  list(scope: Scope, page: PageRequest): Promise<PageOf<OperationSummary>>
+  /** Of these operations, the ones that have ended. */
+  findEnded(ids: readonly string[]): Promise<string[]>
+}
+
+/** A bulk savepoint claimed for one worker. */
+export type OperationWork = {
+  id: string
+  namespaceId: string
+  namespace: string
+  request: BulkSavepointRequest
+  createdBy: string
+  tries: number
+  /** Proof of the claim: every later write carries it and is refused once another worker has claimed the row. */
+  lease: string
+}
+
+/** What asking for the savepoint of one item came to. `key`: the idempotency key it was asked under. */
+export type ItemAnswer = { position: number; key: IdempotencyKey } & (
+  | { snapshotId: string }
+  | { refusal: ItemEnd }
+)
+
+export interface OperationWorkRepository {
+  /** Claims up to `limit` due operations, longest due first, skipping those other workers hold. */
+  claimDue(limit: number): Promise<OperationWork[]>
+  /** The first `limit` items that have not ended, by position. */
+  listOpen(work: OperationWork, limit: number): Promise<OpenItem[]>
+  /** Ends items and marks others RUNNING, one statement. false when the lease was lost. */
+  recordStep(
+    work: OperationWork,
+    step: { finish: readonly { position: number; end: ItemEnd }[]; takeUp: readonly number[] },
+  ): Promise<boolean>
+  /**
+   * Writes the answers to RUNNING items, one statement. A refusal also spends its idempotency key, so that nobody who
+   * still means to ask can begin a savepoint for an item that has ended; where the key is taken, a savepoint exists
+   * after all: that item stays as it is, and asking again finds it. false when the lease was lost.
+   */
+  recordAnswers(work: OperationWork, answers: readonly ItemAnswer[]): Promise<boolean>
+  countItems(work: OperationWork): Promise<OperationCounts>
+  /** Ends the operation with its event, one statement. false when the lease was lost. */
+  end(work: OperationWork, status: OperationStatus, counts: OperationCounts): Promise<boolean>
+  /** Gives the lease back and says when to look again. */
+  release(work: OperationWork, next: { nextActionInMs: number; tries: number }): Promise<boolean>
+}
+
 // ---------------------------------------------------------------------------------------------- observation
 
 export type ObservedCluster = {
@@ -400,10 +585,14 @@ export type ObservedCluster = {
   address: ClusterAddress
   flinkVersion: string | null
   fingerprint: ClusterFingerprint | null
-  identityChanged: boolean
+  /** Another cluster's fingerprint that answers at this address; null while it is the known one. */
+  changedTo: ClusterFingerprint | null
   followIdentity: boolean
   reachable: boolean | null
   lastError: string | null
+  recoveryPath: string | null
+  /** Rises with every change of its jobs and their runs. */
+  jobsRevision: number
 }
 
 export interface ObservationRepository {
@@ -414,7 +603,10 @@ export interface ObservationRepository {
   /** Takes clusters nobody (alive) polls, a fair share at a time. */
   claimClusters(workerId: string, leaseMs: number): Promise<void>
   listOwnClusters(workerId: string): Promise<ObservedCluster[]>
-  listFollowedJobs(clusterId: string): Promise<FollowedJob[]>
+  /** The jobs of these clusters with their runs, and the revision they were read at. */
+  listFollowedJobs(
+    clusterIds: readonly string[],
+  ): Promise<ReadonlyMap<string, { revision: number; jobs: FollowedJob[] }>>
   /** Written only when something changed; refused when the worker no longer owns the cluster. */
   recordCluster(
     workerId: string,
@@ -425,10 +617,53 @@ export interface ObservationRepository {
       flinkVersion?: string
       capabilities?: ClusterCapabilities
       fingerprint?: ClusterFingerprint
+      /** null: the known cluster answers again. */
+      changedTo?: ClusterFingerprint | null
+      recovery?: { path: string | null; key: string | null }
     },
   ): Promise<boolean>
   /** All changes of one poll in one statement; refused when the worker no longer owns the cluster. */
   recordRuns(workerId: string, clusterId: string, changes: readonly RunChange[]): Promise<boolean>
+}
+
+export type RecordedReports = {
+  /** false: the worker no longer owns the cluster, nothing was written. */
+  owned: boolean
+  /** Some were recorded that Flink had dropped already: record the same reports once more. */
+  again: boolean
+}
+
+/** A run whose Present checkpoints must be looked for in storage, oldest first. */
+export type CheckpointReview = {
+  run: { id: string; flinkJobId: string; state: RunState; live: boolean }
+  snapshots: {
+    id: string
+    flinkCheckpointId: number
+    location: string
+    completedAt: Date
+    endangered: boolean
+    /** null: no storage of the namespace holds this place, nobody but Flink can look. */
+    storage: StorageAddress | null
+  }[]
+}
+
+export type ReviewFinding =
+  | { id: string; found: 'standing' }
+  | { id: string; found: 'gone'; reason: 'SUBSUMED' | 'DATA_LOST'; message: string }
+
+export interface CheckpointRepository {
+  /** Everything new in these reports in one statement; refused when the worker no longer owns the cluster. */
+  record(
+    workerId: string,
+    clusterId: string,
+    reports: readonly (CheckpointReport & { config: CheckpointConfig | null })[],
+  ): Promise<RecordedReports>
+  /** The newest checkpoints a run is known to have completed. */
+  listCompleted(runId: string): Promise<{ flinkCheckpointId: number; locationKey: string | null }[]>
+  /** Runs whose checkpoints are to be looked for; each is nobody else's for `leaseMs`. */
+  claimReviews(limit: number, leaseMs: number): Promise<CheckpointReview[]>
+  /** What was found. `again`: look once more after so many milliseconds; null when everything has been looked for. */
+  recordReview(runId: string, findings: readonly ReviewFinding[], againInMs: number | null): Promise<void>
 }
 
 // --------------------------------------------------------------------------------------------------- metrics

@@ -22,12 +22,14 @@ export async function startServer(config: Config): Promise<RunningServer> {
   })
   const nudges = createNudges(producer, log)
   const waiters = createSnapshotWaiters(repositories.snapshots)
+  const operationWaiters = createSnapshotWaiters({ findDecided: repositories.operations.findEnded })
   const services = createServices({
     ...repositories,
     flink: shared.flink,
     stores: shared.stores,
     nudges,
     waiters,
+    operationWaiters,
     newId: shared.newId,
     newTriggerId: shared.newTriggerId,
     crashPoint: shared.crashPoint,
@@ -70,6 +72,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     url: `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`,
     async close() {
       waiters.close()
+      operationWaiters.close()
       await app.close()
       await nudges.flush()
       await producer.close()

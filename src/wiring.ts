@@ -6,13 +6,20 @@ import { type Logger, pino } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
 import type { Config } from './config.ts'
 import { createCrashPoint } from './crash-point.ts'
+import { createCheckpointHistoryRepository } from './db/checkpoint-history.ts'
+import { createCheckpointRepository } from './db/checkpoints.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { createClusterRepository } from './db/clusters.ts'
+import { createJobStateRepository } from './db/job-state.ts'
 import { createJobRepository } from './db/jobs.ts'
 import { createMetricsRepository } from './db/metrics.ts'
 import { listPendingMigrations, readMigrationNames } from './db/migrate.ts'
 import { createNamespaceRepository } from './db/namespaces.ts'
 import { createObservationRepository } from './db/observations.ts'
+import { createOperationWorkRepository } from './db/operation-work.ts'
+import { createOperationRepository } from './db/operations.ts'
+import { createReferenceRepository } from './db/references.ts'
+import { createRunRepository } from './db/runs.ts'
 import { createSavepointWorkRepository } from './db/savepoint-work.ts'
 import { createSnapshotRepository } from './db/snapshots.ts'
 import { createStorageRepository } from './db/storages.ts'
@@ -125,13 +132,20 @@ const createRepositories = (db: Database, config: Config, process: string, newId
   clusters: createClusterRepository(db),
   storages: createStorageRepository(db),
   jobs: createJobRepository(db),
+  runs: createRunRepository(db),
+  jobStates: createJobStateRepository(db),
+  references: createReferenceRepository(db),
+  checkpointHistory: createCheckpointHistoryRepository(db),
   snapshots: createSnapshotRepository(db),
   savepoints: createSavepointWorkRepository(db, {
     leaseMs: config.leaseMs,
     newLease: newId,
     workerName: process,
   }),
+  operations: createOperationRepository(db),
+  operationWork: createOperationWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
   observations: createObservationRepository(db, newId),
+  checkpoints: createCheckpointRepository(db, newId),
   metrics: createMetricsRepository(db),
 })
 

@@ -4,9 +4,14 @@ import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
 import type { SavepointMeter } from './ports.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
+import { sweepOperations } from './services/advance-operation.ts'
 import { sweepSavepoints } from './services/advance-savepoint.ts'
+import { createCheckpointFolder } from './services/fold-checkpoints.ts'
+import { createCheckpointObserver } from './services/observe-checkpoints.ts'
 import { createClusterObserver } from './services/observe-cluster.ts'
 import { createClusterWatch } from './services/observe-clusters.ts'
+import { requestSavepoint } from './services/request-savepoint.ts'
+import { reviewCheckpoints } from './services/review-checkpoints.ts'
 import type { AdvancePorts } from './services/savepoint-moves.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
 import { createWorkerHttp } from './worker-http.ts'
@@ -37,24 +42,44 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
       flink: shared.flink,
       log,
       lostAfterMs: config.lostAfterMs,
+      checkpoints: createCheckpointObserver({
+        checkpoints: shared.repositories.checkpoints,
+        intervalMs: config.checkpointIntervalMs,
+        concurrency: config.flinkConnections,
+      }),
     }),
     newId: shared.newId,
     log,
     leaseMs: config.leaseMs,
     concurrency: POLLS_AT_ONCE,
   })
+  const folder = createCheckpointFolder({ history: shared.repositories.checkpointHistory })
   const sweeping = startLoop(() => sweepOnce(sweep, busy, config.workerConcurrency), {
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
+  const operating = startLoop(operationRound(shared, sweeping.wake), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const wake = async () => {
+    sweeping.wake()
+    operating.wake()
+  }
   const queue = await startQueueWorker(
     queueBackendOf(config),
-    { 'savepoints-due': async () => sweeping.wake() },
+    { 'savepoints-due': wake },
     { concurrency: 1, onError: (error) => log.warn({ error: error.message }, 'queue') },
   )
   const loops = [
     sweeping,
+    operating,
     startLoop(() => watch.round().then(() => false), { pauseMs: config.observeIntervalMs, ...loop }),
+    startLoop(() => reviewCheckpoints({ ...shared.repositories, ...shared, leaseMs: config.leaseMs }), {
+      pauseMs: config.observeIntervalMs,
+      ...loop,
+    }),
+    startLoop(() => folder.round(), { pauseMs: config.foldIntervalMs, ...loop }),
     startLoop(() => maintain(shared).then(() => false), { pauseMs: MAINTAIN_EVERY_MS, ...loop }),
   ]
 
@@ -91,6 +116,30 @@ const advancePorts = ({ repositories, config, ...shared }: Shared, meter: Savepo
     holdMs: config.leaseMs / 3,
   },
 })
+
+const OPERATIONS_AT_ONCE = 20
+
+/** Operations ask Postgres only, so a round is waited for. Their savepoints are due at once, here or at any worker. */
+function operationRound({ repositories, config, ...shared }: Shared, wakeSweep: () => void) {
+  const sweep = sweepOperations({
+    operationWork: repositories.operationWork,
+    requestSavepoint: requestSavepoint({
+      snapshots: repositories.snapshots,
+      nudges: { savepointDue: wakeSweep },
+      newId: shared.newId,
+      newTriggerId: shared.newTriggerId,
+      crashPoint: shared.crashPoint,
+    }),
+    crashPoint: shared.crashPoint,
+    log: shared.log,
+    limits: { holdMs: config.leaseMs / 3 },
+  })
+  return async (): Promise<boolean> => {
+    const { claimed, done } = await sweep(OPERATIONS_AT_ONCE)
+    await done
+    return claimed === OPERATIONS_AT_ONCE
+  }
+}
 
 /** The sweep takes what the queue leaves free and does not wait for it: a slow savepoint never holds up the others. */
 async function sweepOnce(

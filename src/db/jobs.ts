@@ -10,6 +10,7 @@ import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 import type { Prisma } from './generated/client.ts'
 import { claimKey } from './idempotency.ts'
+import { createJobAttachMethods } from './job-attach.ts'
 import { createJobVersionMethods } from './job-versions.ts'
 import { readJson, readOptionalJson } from './json.ts'
 import { startAfter, tokenAfter, toPage } from './paging.ts'
@@ -57,6 +58,7 @@ const SELECT = `select j.*, c.name as cluster_name, s.name as storage_name, r.id
 export const createJobRepository = (db: Database): JobRepository =>
   withDomainErrors({
     ...createJobVersionMethods(db),
+    ...createJobAttachMethods(db),
 
     insert: (scope, id, values, idempotency) =>
       inTransaction(db, async (tx) => {

@@ -3,7 +3,7 @@
  * while it looks, so that two at once cannot both find the place free. A root in use cannot change.
  */
 import { DomainError } from '../domain/errors.ts'
-import { locationKey, parseLocation } from '../domain/location.ts'
+import { formatLocation, locationKey, parseLocation } from '../domain/location.ts'
 import type { Storage, StorageProvider } from '../domain/resources.ts'
 import type { Scope, StorageRepository, StorageRow, StorageValues } from '../ports.ts'
 import { toStorageAddress } from './addresses.ts'
@@ -67,6 +67,14 @@ export const createStorageRepository = (db: Database): StorageRepository =>
         [scope.namespaceId, ...startAfter(after), pageSize + 1],
       )
       return toPage(rows, pageSize, tokenAfter, toStorage)
+    },
+
+    async findContaining(scope, location) {
+      const [row] = await db.sql<StorageRecord>(
+        `${SELECT} and starts_with($2, s.root_key) order by length(s.root_key) desc, s.id limit 1`,
+        [scope.namespaceId, toRootKey(formatLocation(location))],
+      )
+      return row ? toStorageRow(row) : null
     },
 
     update: (scope, id, etag, values) =>

@@ -89,6 +89,7 @@ export const documentOptions = (documents: RouteDocuments): FastifyDynamicSwagge
       { name: 'storages', description: 'Where snapshots lie.' },
       { name: 'jobs', description: 'What the user calls a job.' },
       { name: 'versions', description: 'Immutable configurations of a job.' },
+      { name: 'runs', description: 'The lives of a job on a cluster.' },
       { name: 'savepoints', description: 'Snapshots the user owns: triggering them.' },
       { name: 'snapshots', description: 'Savepoints and checkpoints: reading and describing them.' },
       { name: 'system', description: 'The installation and its probes.' },

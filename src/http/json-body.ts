@@ -27,6 +27,7 @@ const refuse = (detail: string) =>
 
 /** Runs before validation: an absent body becomes `{}` where the route says so, and is asked for where it does not. */
 export const settleBody = (request: FastifyRequest): void => {
+  if (request.is404) return // that there is no such route comes first
   const { config, schema } = request.routeOptions
   if (request.body === undefined && config.optionalBody === true) request.body = {}
   if (schema?.body === undefined && request.body !== undefined) throw refuse('this request takes no body')

@@ -1,6 +1,7 @@
 /** `Prefer: wait=N` (RFC 7240): of several preferences we know this one and ignore the others, as the RFC says. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DomainError } from '../domain/errors.ts'
+import type { Operation } from '../domain/operation.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 
 const MAX_WAIT_SECONDS = 55
@@ -46,4 +47,16 @@ export const waitForSnapshot = async (
   const { services, closing } = request.server
   const signal = AbortSignal.any([clientGone(reply), closing])
   return services.waitForSnapshot({ caller: request.caller, snapshot, waitSeconds, signal })
+}
+
+/** The same for an operation: once it has ended. */
+export const waitForOperation = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  query: { operation: string; pageToken?: string; waitSeconds: number },
+): Promise<Operation> => {
+  reply.header('preference-applied', 'wait')
+  const { services, closing } = request.server
+  const signal = AbortSignal.any([clientGone(reply), closing])
+  return services.waitForOperation({ caller: request.caller, ...query, signal })
 }

@@ -1,7 +1,14 @@
 /** What the HTTP layer may ask for: every service, one verb each. Implementations stand in the file of the same name. */
+
+import type { SkippedFlinkJob } from '../domain/attach-plan.ts'
+import type { FlinkJobState } from '../domain/flink.ts'
+import type { JobState } from '../domain/job-state.ts'
+import type { BulkSavepointOptions, Operation, OperationSummary } from '../domain/operation.ts'
+import type { SnapshotUse } from '../domain/references.ts'
 import type {
   Cluster,
   ClusterAuth,
+  ClusterFingerprint,
   ClusterMode,
   Job,
   JobAttachment,
@@ -11,8 +18,10 @@ import type {
   StorageCredentials,
   StorageProvider,
 } from '../domain/resources.ts'
+import type { Run } from '../domain/run.ts'
 import type {
   Labels,
+  Reference,
   SavepointFormat,
   Snapshot,
   SnapshotKind,
@@ -72,6 +81,52 @@ export type SavepointInput = {
   ifRunning?: 'REJECT' | 'JOIN'
   reuseWithinSeconds?: number
 }
+
+export type RegisterSnapshotInput = {
+  /** The folder, or the `_metadata` file in it. */
+  location: string
+  description?: string
+  labels?: Labels
+  /** Its data may be cleared with it. */
+  owned?: boolean
+}
+/** `cluster` or `labels` or both, which then must both match. */
+export type BulkSavepointInput = {
+  cluster?: string
+  labels?: Labels
+  maxParallel?: number
+  savepoint?: BulkSavepointOptions
+}
+export type AttachInput = {
+  /** `*` any text, `?` one character, everything else itself. */
+  namePattern: string
+  savepointStorage: string
+  labels?: Labels
+  savepointTimeoutSeconds?: number
+  dryRun?: boolean
+}
+export type AttachReport = {
+  dryRun: boolean
+  /** `job.id` is null in a dry run: nothing was created. */
+  attached: { flinkJobName: string; job: { id: string | null; name: string } }[]
+  /** The first 1000. */
+  skipped: SkippedFlinkJob[]
+  /** `left`: they match and can be attached, but one call attaches 500; call again. */
+  counts: { matched: number; attached: number; skipped: number; left: number }
+}
+export type FlinkJobItem = {
+  flinkJobId: string
+  name: string
+  state: FlinkJobState
+  startTime: string | null
+  endTime: string | null
+  allTasksRunning: boolean
+  /** The job of ours that follows it. */
+  job: Reference | null
+  /** More than one live Flink job has this name. */
+  ambiguous: boolean
+}
+export type FlinkJobList = { items: FlinkJobItem[]; truncated: boolean }
 
 export type SnapshotQuery = PageQuery & {
   /** An id or a name. */
@@ -139,6 +194,14 @@ export interface Services {
   /** IN_USE while a live job or an uncleared snapshot refers to it. */
   deleteCluster(command: Query<{ cluster: string; ifMatch?: string | undefined }>): Promise<void>
   probeCluster(command: Query<{ cluster: string }>): Promise<ProbeResult>
+  /** At most 1000, live ones first, then the newest; `truncated` says that there are more. Throws CLUSTER_… when not asked. */
+  listFlinkJobs(query: Query<{ cluster: string }>): Promise<FlinkJobList>
+  /** At most 500 per call; may be repeated. */
+  attachFlinkJobs(command: Query<AttachInput & { cluster: string }>): Promise<AttachReport>
+  /** CLUSTER_IDENTITY_CHANGED when `fingerprint` is not the one that answers there. */
+  confirmClusterIdentity(
+    command: Query<{ cluster: string; fingerprint?: ClusterFingerprint | undefined }>,
+  ): Promise<Cluster>
 
   createStorage(command: Command<StorageInput>): Promise<Created<Storage>>
   getStorage(query: Query<{ storage: string }>): Promise<Storage>
@@ -168,10 +231,34 @@ export interface Services {
   listJobVersions(query: Query<PageQuery & { job: string }>): Promise<Page<JobVersion>>
   getJobVersion(query: Query<{ job: string; number: number }>): Promise<JobVersion>
 
+  listRuns(query: Query<PageQuery & { job: string }>): Promise<Page<Run>>
+  getRun(query: Query<{ run: string }>): Promise<Run>
+  /** RUN_IS_LIVE while Flink lists it. */
+  confirmRunEnded(command: Query<{ run: string }>): Promise<Run>
+  /** `windowSeconds` back from now; a day by default. */
+  readJobState(query: Query<{ job: string; windowSeconds?: number | undefined }>): Promise<JobState>
+
   /** `joined`: an already running savepoint answers (ifRunning JOIN); `reused`: a fresh Present one (reuseWithinSeconds). */
   requestSavepoint(
     command: Command<SavepointInput & { job: string }>,
   ): Promise<Created<Snapshot> & { joined: boolean; reused: boolean }>
+  /** `existed`: the location is a snapshot's already, which answers. */
+  registerSnapshot(
+    command: Command<RegisterSnapshotInput & { job: string }>,
+  ): Promise<Created<Snapshot> & { existed: boolean }>
+  /** At most 10,000 jobs; NOTHING_SELECTED or TOO_MANY_SELECTED otherwise. */
+  createBulkSavepoint(command: Command<BulkSavepointInput>): Promise<Created<Operation>>
+  getOperation(query: Query<{ operation: string; pageToken?: string | undefined }>): Promise<Operation>
+  /** Answers as soon as the operation has ended, at the latest after `waitSeconds`; stops early on `signal`. */
+  waitForOperation(
+    query: Query<{
+      operation: string
+      pageToken?: string | undefined
+      waitSeconds: number
+      signal: AbortSignal
+    }>,
+  ): Promise<Operation>
+  listOperations(query: Query<PageQuery>): Promise<Page<OperationSummary>>
   getSnapshot(query: Query<{ snapshot: string }>): Promise<Snapshot>
   /** Answers as soon as the snapshot is no longer Creating, at the latest after `waitSeconds`; stops early on `signal`. */
   waitForSnapshot(
@@ -186,6 +273,8 @@ export interface Services {
     }>,
   ): Promise<Snapshot>
   listTransitions(query: Query<{ snapshot: string }>): Promise<{ items: Transition[] }>
+  /** Why a snapshot must not go. */
+  listReferences(query: Query<{ snapshot: string }>): Promise<{ inUseBy: SnapshotUse[] }>
 
   /** The caller's own jobs only: figures of other namespaces are never shown. */
   readJobMetrics(query: Query<object>): Promise<JobMetric[]>

@@ -8,6 +8,7 @@ import type { ObjectStore, ObjectStores, StorageRepository } from '../ports.ts'
 import type { Services, StorageCheck } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findStorage } from './find-resource.ts'
+import { STORAGE_CODES } from './storage-errors.ts'
 
 type Ports = {
   storages: Pick<StorageRepository, 'find'>
@@ -35,14 +36,6 @@ const ATTEMPTS: Record<Step['step'], Attempt> = {
     if (failure) throw new StorageError('refused', `${failure.code}: ${failure.message}`)
     if (await store.head(object)) throw inconsistent('It is still there after it was deleted.')
   },
-}
-
-const CODE_OF: Record<StorageError['kind'], string> = {
-  unreachable: 'STORAGE_UNREACHABLE',
-  'bucket-missing': 'STORAGE_BUCKET_MISSING',
-  'access-denied': 'STORAGE_ACCESS_DENIED',
-  refused: 'STORAGE_REFUSED',
-  'not-found': 'STORAGE_INCONSISTENT',
 }
 
 export const checkStorage =
@@ -78,7 +71,7 @@ async function attempt(step: Step['step'], work: () => Promise<void>): Promise<S
     await work()
     return end(null, null)
   } catch (error) {
-    if (error instanceof StorageError) return end(CODE_OF[error.kind], error.message)
+    if (error instanceof StorageError) return end(STORAGE_CODES[error.kind], error.message)
     if (error instanceof DomainError) return end(error.code, error.message)
     throw error
   }

@@ -1,7 +1,11 @@
 /** Every service from one set of ports. */
 import type { Services } from './api.ts'
+import { attachFlinkJobs } from './attach-flink-jobs.ts'
 import { checkReadiness, type ReadinessPorts } from './check-readiness.ts'
 import { checkStorage } from './check-storage.ts'
+import { confirmClusterIdentity } from './confirm-cluster-identity.ts'
+import { confirmRunEnded } from './confirm-run-ended.ts'
+import { createBulkSavepoint } from './create-bulk-savepoint.ts'
 import { createCluster } from './create-cluster.ts'
 import { createJob } from './create-job.ts'
 import { createJobVersion } from './create-job-version.ts'
@@ -12,22 +16,31 @@ import { deleteStorage } from './delete-storage.ts'
 import { getCluster } from './get-cluster.ts'
 import { getJob } from './get-job.ts'
 import { getJobVersion } from './get-job-version.ts'
+import { getOperation } from './get-operation.ts'
+import { getRun } from './get-run.ts'
 import { getSnapshot } from './get-snapshot.ts'
 import { getStorage } from './get-storage.ts'
 import { listClusters } from './list-clusters.ts'
+import { listFlinkJobs } from './list-flink-jobs.ts'
 import { listJobVersions } from './list-job-versions.ts'
 import { listJobs } from './list-jobs.ts'
+import { listOperations } from './list-operations.ts'
+import { listReferences } from './list-references.ts'
+import { listRuns } from './list-runs.ts'
 import { listSnapshots } from './list-snapshots.ts'
 import { listStorages } from './list-storages.ts'
 import { listTransitions } from './list-transitions.ts'
 import { probeCluster } from './probe-cluster.ts'
 import { readJobMetrics } from './read-job-metrics.ts'
+import { readJobState } from './read-job-state.ts'
 import { readSystem, type SystemPorts } from './read-system.ts'
+import { registerSnapshot } from './register-snapshot.ts'
 import { requestSavepoint } from './request-savepoint.ts'
 import { updateCluster } from './update-cluster.ts'
 import { updateJob } from './update-job.ts'
 import { updateSnapshot } from './update-snapshot.ts'
 import { updateStorage } from './update-storage.ts'
+import { waitForOperation } from './wait-for-operation.ts'
 import { waitForSnapshot } from './wait-for-snapshot.ts'
 
 type PortsOf<Service> = Service extends (ports: infer Ports) => unknown ? Ports : never
@@ -46,6 +59,13 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof listJobVersions> &
   PortsOf<typeof listSnapshots> &
   PortsOf<typeof probeCluster> &
+  PortsOf<typeof listFlinkJobs> &
+  PortsOf<typeof attachFlinkJobs> &
+  PortsOf<typeof createBulkSavepoint> &
+  PortsOf<typeof getOperation> &
+  PortsOf<typeof listOperations> &
+  PortsOf<typeof waitForOperation> &
+  PortsOf<typeof registerSnapshot> &
   PortsOf<typeof checkStorage> &
   PortsOf<typeof updateCluster> &
   PortsOf<typeof updateJob> &
@@ -53,6 +73,11 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof requestSavepoint> &
   PortsOf<typeof waitForSnapshot> &
   PortsOf<typeof readJobMetrics> &
+  PortsOf<typeof confirmClusterIdentity> &
+  PortsOf<typeof confirmRunEnded> &
+  PortsOf<typeof listReferences> &
+  PortsOf<typeof listRuns> &
+  PortsOf<typeof readJobState> &
   ReadinessPorts &
   SystemPorts
 
@@ -63,6 +88,9 @@ export const createServices = (ports: ServicePorts): Services => ({
   updateCluster: updateCluster(ports),
   deleteCluster: deleteCluster(ports),
   probeCluster: probeCluster(ports),
+  listFlinkJobs: listFlinkJobs(ports),
+  attachFlinkJobs: attachFlinkJobs(ports),
+  confirmClusterIdentity: confirmClusterIdentity(ports),
   createStorage: createStorage(ports),
   getStorage: getStorage(ports),
   listStorages: listStorages(ports),
@@ -77,12 +105,22 @@ export const createServices = (ports: ServicePorts): Services => ({
   createJobVersion: createJobVersion(ports),
   listJobVersions: listJobVersions(ports),
   getJobVersion: getJobVersion(ports),
+  listRuns: listRuns(ports),
+  getRun: getRun(ports),
+  confirmRunEnded: confirmRunEnded(ports),
+  readJobState: readJobState(ports),
   requestSavepoint: requestSavepoint(ports),
+  registerSnapshot: registerSnapshot(ports),
+  createBulkSavepoint: createBulkSavepoint(ports),
+  getOperation: getOperation(ports),
+  waitForOperation: waitForOperation(ports),
+  listOperations: listOperations(ports),
   getSnapshot: getSnapshot(ports),
   waitForSnapshot: waitForSnapshot(ports),
   listSnapshots: listSnapshots(ports),
   updateSnapshot: updateSnapshot(ports),
   listTransitions: listTransitions(ports),
+  listReferences: listReferences(ports),
   readJobMetrics: readJobMetrics(ports),
   readSystem: readSystem(ports),
   checkReadiness: checkReadiness(ports),

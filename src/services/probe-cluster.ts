@@ -1,22 +1,14 @@
 /** Asks the cluster here and now. What goes wrong is the answer, not an error: that is what a probe is for. */
-import { DomainError, type ErrorCode, FlinkUnavailableError } from '../domain/errors.ts'
+import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
 import type { FlinkClusterInfo } from '../domain/flink.ts'
 import type { ClusterAddress, ClusterRepository, FlinkConnections } from '../ports.ts'
 import type { ProbeResult, Services } from './api.ts'
 import { scopeOf } from './caller.ts'
+import { CLUSTER_CODES } from './cluster-errors.ts'
 import { findCluster, showCluster } from './find-resource.ts'
 
 type Ports = { clusters: Pick<ClusterRepository, 'find'>; flink: Pick<FlinkConnections, 'to'> }
 type Seen = Pick<ProbeResult, 'reachable' | 'flinkVersion' | 'error'>
-
-const CODE_OF: Record<FlinkUnavailableError['kind'], ErrorCode> = {
-  unreachable: 'CLUSTER_UNREACHABLE',
-  'leader-election': 'CLUSTER_UNREACHABLE',
-  timeout: 'CLUSTER_TOO_SLOW',
-  'server-error': 'CLUSTER_REFUSED',
-  unreadable: 'CLUSTER_REFUSED',
-  unauthorized: 'CLUSTER_REFUSED',
-}
 
 export const probeCluster =
   ({ clusters, flink }: Ports): Services['probeCluster'] =>
@@ -45,7 +37,8 @@ const findUnsupported = ({ flinkVersion, capabilities }: FlinkClusterInfo): Prob
       }
 
 function describe(error: unknown): NonNullable<ProbeResult['error']> {
-  if (error instanceof FlinkUnavailableError) return { code: CODE_OF[error.kind], message: error.message }
+  if (error instanceof FlinkUnavailableError)
+    return { code: CLUSTER_CODES[error.kind], message: error.message }
   if (error instanceof DomainError) return { code: error.code, message: error.message } // a secret, say
   throw error
 }

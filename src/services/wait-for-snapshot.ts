@@ -14,7 +14,7 @@ export type SnapshotWaiters = {
   close(): void
 }
 
-export function createSnapshotWaiters(snapshots: SnapshotRepository): SnapshotWaiters {
+export function createSnapshotWaiters(snapshots: Pick<SnapshotRepository, 'findDecided'>): SnapshotWaiters {
   const waiting = new Map<string, Set<() => void>>()
   let timer: NodeJS.Timeout | null = null
   let closed = false

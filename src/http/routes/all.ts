@@ -1,20 +1,32 @@
 /** Every route of the API, in the order of the document. */
 import type { App } from '../fastify-app.ts'
+import { attachFlinkJobs } from './clusters/attach-flink-jobs.ts'
+import { confirmIdentity } from './clusters/confirm-identity.ts'
 import { createCluster } from './clusters/create-cluster.ts'
 import { deleteCluster } from './clusters/delete-cluster.ts'
 import { getCluster } from './clusters/get-cluster.ts'
 import { listClusters } from './clusters/list-clusters.ts'
+import { listFlinkJobs } from './clusters/list-flink-jobs.ts'
 import { probeCluster } from './clusters/probe-cluster.ts'
 import { updateCluster } from './clusters/update-cluster.ts'
 import { createJob } from './jobs/create-job.ts'
 import { deleteJob } from './jobs/delete-job.ts'
 import { getJob } from './jobs/get-job.ts'
+import { getJobState } from './jobs/get-job-state.ts'
 import { listJobs } from './jobs/list-jobs.ts'
 import { updateJob } from './jobs/update-job.ts'
+import { getOperation } from './operations/get-operation.ts'
+import { listOperations } from './operations/list-operations.ts'
+import { confirmRunEnded } from './runs/confirm-run-ended.ts'
+import { getRun } from './runs/get-run.ts'
+import { listRuns } from './runs/list-runs.ts'
+import { createBulkSavepoint } from './savepoints/create-bulk-savepoint.ts'
 import { createSavepoint } from './savepoints/create-savepoint.ts'
 import { getSnapshot } from './snapshots/get-snapshot.ts'
 import { listJobSnapshots } from './snapshots/list-job-snapshots.ts'
+import { listReferences } from './snapshots/list-references.ts'
 import { listTransitions } from './snapshots/list-transitions.ts'
+import { registerSnapshot } from './snapshots/register-snapshot.ts'
 import { updateSnapshot } from './snapshots/update-snapshot.ts'
 import { checkStorage } from './storages/check-storage.ts'
 import { createStorage } from './storages/create-storage.ts'
@@ -37,6 +49,9 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   updateCluster,
   deleteCluster,
   probeCluster,
+  listFlinkJobs,
+  attachFlinkJobs,
+  confirmIdentity,
   createStorage,
   listStorages,
   getStorage,
@@ -51,11 +66,20 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   createVersion,
   listVersions,
   getVersion,
+  getJobState,
+  listRuns,
+  getRun,
+  confirmRunEnded,
   createSavepoint,
+  createBulkSavepoint,
+  listOperations,
+  getOperation,
+  registerSnapshot,
   listJobSnapshots,
   getSnapshot,
   updateSnapshot,
   listTransitions,
+  listReferences,
   getSystem,
   getLiveness,
   getReadiness,

@@ -4,16 +4,29 @@ import {
   CLUSTER_AUTH_FORMS,
   Cluster,
   ClusterPage,
+  ConfirmIdentity,
   CreateCluster,
   ProbeResult,
   UpdateCluster,
 } from './clusters.ts'
+import { AttachFlinkJobs, AttachReport, FlinkJobList } from './fleet.ts'
+import { JobState } from './job-state.ts'
 import { CreateJob, Job, JobPage, UpdateJob } from './jobs.ts'
+import {
+  CreateBulkSavepoint,
+  Operation,
+  OperationItem,
+  OperationPage,
+  OperationSummary,
+} from './operations.ts'
 import { Problem } from './problem.ts'
+import { SnapshotReferences } from './references.ts'
+import { Run, RunPage } from './runs.ts'
 import { SecretReference } from './secrets.ts'
 import {
   Attempt,
   CreateSavepoint,
+  RegisterSnapshot,
   Snapshot,
   SnapshotPage,
   Transition,
@@ -26,25 +39,39 @@ import { CreateJobVersion, JobVersion, JobVersionPage } from './versions.ts'
 
 export const NAMED_SCHEMAS: readonly Named[] = [
   ...CLUSTER_AUTH_FORMS,
+  AttachFlinkJobs,
+  AttachReport,
   Attempt,
   Cluster,
   ClusterPage,
+  ConfirmIdentity,
+  CreateBulkSavepoint,
   CreateCluster,
   CreateJob,
   CreateJobVersion,
   CreateSavepoint,
   CreateStorage,
+  FlinkJobList,
   Job,
   JobPage,
+  JobState,
   JobVersion,
   JobVersionPage,
   Liveness,
+  Operation,
+  OperationItem,
+  OperationPage,
+  OperationSummary,
   Problem,
   ProbeResult,
   Readiness,
+  Run,
+  RunPage,
+  RegisterSnapshot,
   SecretReference,
   Snapshot,
   SnapshotPage,
+  SnapshotReferences,
   Storage,
   StorageCheck,
   StoragePage,

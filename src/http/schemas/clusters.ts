@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { CLUSTER_FEATURES } from '../../domain/capabilities.ts'
 import { CLUSTER_MODES, type ClusterAuth as DomainClusterAuth } from '../../domain/resources.ts'
 import { CLOSED, Moment, named, nullable, oneOf, openWord, ref } from './base.ts'
 import { PATTERNS } from './formats.ts'
@@ -95,10 +96,39 @@ const Capabilities = Type.Object({
   claimMode: Type.Boolean({ description: 'Flink 1.20.' }),
 })
 
+const identity = Type.String({ maxLength: 1024, pattern: PATTERNS.singleLine })
+
 const Fingerprint = Type.Object({
   haClusterId: nullable(Type.String()),
   kubernetesClusterId: nullable(Type.String()),
 })
+
+const Unsupported = Type.Object({
+  feature: openWord(CLUSTER_FEATURES, 'What it cannot do.'),
+  since: nullable(
+    Type.String({ description: 'The first Flink version that can; null when it is switched off.' }),
+  ),
+  because: Type.String({ description: 'Why, and what to do about it, for a person.' }),
+})
+
+export const ConfirmIdentity = named(
+  'ConfirmIdentity',
+  Type.Object(
+    {
+      fingerprint: Type.Optional(
+        Type.Object(
+          { haClusterId: nullable(identity), kubernetesClusterId: nullable(identity) },
+          {
+            ...CLOSED,
+            description:
+              'The `changedTo` that was read and is meant. Without it whatever answers now is adopted.',
+          },
+        ),
+      ),
+    },
+    { ...CLOSED },
+  ),
+)
 
 export const Cluster = named(
   'Cluster',
@@ -113,6 +143,21 @@ export const Cluster = named(
       flinkVersion: nullable(Type.String({ description: 'null until the cluster has been reached once.' })),
       capabilities: nullable(Capabilities),
       fingerprint: nullable(Fingerprint),
+      changedTo: nullable(
+        Type.Object(Fingerprint.properties, {
+          description:
+            'Another cluster that answers at this address; until it is confirmed nothing is lost or cleared there, and nothing triggered unless `followIdentity`.',
+        }),
+      ),
+      recoveryPath: nullable(
+        Type.String({
+          description:
+            'What its own configuration restores at every restart (`execution.state-recovery.path`): that snapshot is in use.',
+        }),
+      ),
+      unsupported: Type.Array(Unsupported, {
+        description: 'What it cannot do and the way out; empty until it has been reached once.',
+      }),
       reachable: nullable(Type.Boolean({ description: 'null until we have tried.' })),
       observedAt: nullable(Moment('When what we know last changed.')),
       lastError: nullable(Type.String()),

@@ -25,6 +25,11 @@ export const SnapshotPath = Type.Object(
   CLOSED,
 )
 
+export const RunPath = Type.Object(
+  { run: Type.String({ pattern: PATTERNS.uuid, description: 'The id of the run (UUIDv7).' }) },
+  CLOSED,
+)
+
 export const idOrNameFilter = (what: string) => Type.Optional(idOrName(what))
 
 /** Spread into the query of every list. */

@@ -54,6 +54,28 @@ export const CreateSavepoint = named(
   ),
 )
 
+export const RegisterSnapshot = named(
+  'RegisterSnapshot',
+  Type.Object(
+    {
+      location: Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: 'The folder of the savepoint as Flink writes it, or the `_metadata` file in it.',
+      }),
+      description: Type.Optional(DescriptionInput),
+      labels: Type.Optional(LabelsInput),
+      owned: Type.Optional(
+        Type.Boolean({
+          description:
+            'Whether clearing the snapshot may delete its data. Its folder must then hold nothing else. Default: false, clearing only forgets it.',
+        }),
+      ),
+    },
+    { ...CLOSED },
+  ),
+)
+
 export const UpdateSnapshot = named(
   'UpdateSnapshot',
   Type.Object(

@@ -1,0 +1,79 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Operation as DomainOperation } from '../../../domain/operation.ts'
+import type { BulkSavepointInput } from '../../../services/api.ts'
+import type { App } from '../../fastify-app.ts'
+import { markReplayed, readIdempotency } from '../../idempotency.ts'
+import { RETRY_AFTER_SECONDS, readWaitSeconds, waitForOperation } from '../../prefer.ts'
+import { answer } from '../../schemas/answers.ts'
+import { ref } from '../../schemas/base.ts'
+import { normalizeInstant } from '../../schemas/formats.ts'
+import { CreateBulkSavepoint, CreateOperationHeaders, Operation } from '../../schemas/operations.ts'
+import { NoQuery } from '../../schemas/parameters.ts'
+import { bodyProblems } from '../../schemas/problem.ts'
+
+const HEADERS = ['Location', 'Idempotency-Replayed', 'Preference-Applied'] as const
+
+const withUtcExpiry = (input: BulkSavepointInput): BulkSavepointInput =>
+  input.savepoint?.expiresAt === undefined
+    ? input
+    : {
+        ...input,
+        savepoint: { ...input.savepoint, expiresAt: normalizeInstant(input.savepoint.expiresAt) },
+      }
+
+/** The operation is accepted whatever happens while we wait: then the answer is the operation as accepted. */
+const waitIfAsked = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  operation: DomainOperation,
+  waitSeconds: number | undefined,
+): Promise<DomainOperation> => {
+  if (waitSeconds === undefined || operation.status !== 'RUNNING') return operation
+  try {
+    return await waitForOperation(request, reply, { operation: operation.id, waitSeconds })
+  } catch (err) {
+    request.log.warn({ err, operationId: operation.id }, 'could not wait for the operation')
+    return operation
+  }
+}
+
+export const createBulkSavepoint = (app: App) =>
+  app.post(
+    '/v1/savepoints',
+    {
+      schema: {
+        operationId: 'createBulkSavepoint',
+        summary: 'Trigger savepoints of many jobs',
+        description:
+          'Selects the jobs at this moment, at most 10,000, and records one operation with one item per job: 202. At most `maxParallel` of its savepoints are Creating at once. A job that does not run is skipped; any other refusal of `POST /v1/jobs/{job}/savepoints` fails its item with that code; a savepoint in progress is joined. `GET /v1/operations/{operation}` is the report.',
+        tags: ['savepoints'],
+        headers: CreateOperationHeaders,
+        querystring: NoQuery,
+        body: ref(CreateBulkSavepoint),
+        response: {
+          201: answer(Operation, 'The operation, ended: read its `status`.', ...HEADERS),
+          202: answer(Operation, 'The operation is RUNNING.', ...HEADERS, 'Retry-After'),
+          ...bodyProblems(
+            'REFERENCE_NOT_FOUND',
+            'NOTHING_SELECTED',
+            'TOO_MANY_SELECTED',
+            'IDEMPOTENCY_IN_PROGRESS',
+            'IDEMPOTENCY_KEY_REUSED',
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const waitSeconds = readWaitSeconds(request)
+      const created = await app.services.createBulkSavepoint({
+        caller: request.caller,
+        idempotency: readIdempotency(request),
+        ...withUtcExpiry(request.body),
+      })
+      const operation = await waitIfAsked(request, reply, created.resource, waitSeconds)
+      markReplayed(reply, created)
+      reply.header('location', `/v1/operations/${operation.id}`)
+      if (operation.status !== 'RUNNING') return reply.code(201).send(operation)
+      return reply.code(202).header('retry-after', RETRY_AFTER_SECONDS).send(operation)
+    },
+  )
