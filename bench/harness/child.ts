@@ -58,10 +58,11 @@ async function start(
 
   const deadline = Date.now() + READY_WITHIN_MS
   for (;;) {
+    const over = isOver() // asked first: what it said last is then in what is read
     const output = await readFile(logFile, 'utf8')
     const line = /^\{"started":.*\}$/m.exec(output)?.[0]
     if (line) return { url: readUrl(line), pid: child.pid ?? -1, stop }
-    if (isOver() || Date.now() > deadline) {
+    if (over || Date.now() > deadline) {
       await stop()
       throw new Error(`${name} did not start:\n${output.slice(-2000)}`)
     }
