@@ -300,14 +300,24 @@ describe('a JobManager that restarts', () => {
     expect((await list(job)).map(({ status }) => status)).toEqual(['Present'])
   })
 
-  it('without high availability: the job is gone, and the savepoint is Failed', async () => {
+  it('without high availability: the job is LOST, which is no end until a person says so', async () => {
     const job = await newJob('id')
     scripted.faults.holdSnapshot({ jobId: job.id })
     const { id } = await ask(job)
     await untilAccepted(job)
     await scripted.flink.restartJobManager({ ha: false, downMs: 300 })
+    const lost = await until('the run is LOST', async () => {
+      const { body } = await system.api.call<{ run: { id: string; state: string } }>(
+        'GET',
+        `/v1/jobs/${job.name}`,
+      )
+      return body.run.state === 'LOST' && body.run
+    })
+    expect(await untilStatus(id, 'Creating')).toMatchObject({ settledAt: null })
+    const again = await system.api.call('POST', `/v1/runs/${lost.id}/confirm-ended`)
+    expect(again.status).toBe(200)
     const failed = await untilStatus(id, 'Failed')
-    expect(failed.reason).toMatch(/RUN_LOST|JOB_NOT_FOUND|JOBMANAGER_LOST/)
+    expect(failed.reason).toBe('RUN_LOST')
     expect(failed.attempts[0]?.orphanLocation).toBeTruthy()
   })
 })

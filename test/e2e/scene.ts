@@ -49,7 +49,10 @@ export type SceneJob = {
     options?: { waitSeconds?: number; key?: string },
   ): Promise<ApiAnswer<Snapshot>>
   refusedSavepoint(body?: Record<string, unknown>): Promise<ApiAnswer<Problem>>
-  list(): Promise<Snapshot[]>
+  /** The newest 200; `query` filters, as in `kind=CHECKPOINT&status=Present`. */
+  list(query?: string): Promise<Snapshot[]>
+  /** Anything below the job's own path. */
+  get<Body>(path: string): Promise<ApiAnswer<Body>>
   /** Until the savepoint that was asked for is really under way in Flink. */
   untilTaken(count?: number): Promise<void>
   /** Until Flink says that it has completed a savepoint, whatever we know. */
@@ -154,8 +157,10 @@ async function startJob(
         },
       }),
     refusedSavepoint: (body = {}) => system.api.call<Problem>('POST', `${path}/savepoints`, { body }),
-    list: async () =>
-      (await system.api.call<{ items: Snapshot[] }>('GET', `${path}/snapshots?pageSize=200`)).body.items,
+    list: async (query = '') =>
+      (await system.api.call<{ items: Snapshot[] }>('GET', `${path}/snapshots?pageSize=200&${query}`)).body
+        .items,
+    get: (below) => system.api.call('GET', `${path}${below}`),
     untilTaken: (count = 1) =>
       until('Flink takes the savepoint', async () => {
         const { history } = await flink.statistics()

@@ -40,7 +40,7 @@ type Facts = History & {
 }
 
 /** Postgres, Flink and the clients share one machine; what remains is the time between two reads of one clock. */
-const CLOCK_SLACK_MS = 250
+export const CLOCK_SLACK_MS = 250
 /** For a machine that is busy with other things. */
 const SCHEDULING_SLACK_MS = 2_000
 

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 } from 'uuid'
 import { createDatabase } from '../../dev/services/database.ts'
+import { createCheckpointRepository } from '../../src/db/checkpoints.ts'
 import { type Database, openDatabase } from '../../src/db/client.ts'
 import { createObservationRepository } from '../../src/db/observations.ts'
 import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
@@ -27,6 +28,7 @@ import type {
 } from '../../src/ports.ts'
 import { sweepSavepoints } from '../../src/services/advance-savepoint.ts'
 import type { Caller, SavepointInput } from '../../src/services/api.ts'
+import { createCheckpointObserver } from '../../src/services/observe-checkpoints.ts'
 import { createClusterObserver } from '../../src/services/observe-cluster.ts'
 import { createClusterWatch } from '../../src/services/observe-clusters.ts'
 import { requestSavepoint } from '../../src/services/request-savepoint.ts'
@@ -267,7 +269,17 @@ function startWorker(
   )
   const watch = createClusterWatch({
     observations,
-    observe: createClusterObserver({ observations, flink: outside.flink, log: SILENT, lostAfterMs: 2_000 }),
+    observe: createClusterObserver({
+      observations,
+      flink: outside.flink,
+      log: SILENT,
+      lostAfterMs: 2_000,
+      checkpoints: createCheckpointObserver({
+        checkpoints: createCheckpointRepository(db, () => v7()),
+        intervalMs: 200,
+        concurrency: 4,
+      }),
+    }),
     newId: () => v7(),
     log: SILENT,
     leaseMs: 2_000,

@@ -1,0 +1,17 @@
+import { describe } from 'vitest'
+import { openRealApplication } from '../support/flink-application-under-test.ts'
+import { openRealFlink, whyNoRealFlink } from '../support/flink-under-test.ts'
+import { describeApplications } from './suite-applications.ts'
+import { describeObserving, OBSERVED_CHECKPOINTS } from './suite-observing.ts'
+
+for (const version of ['1.20', '2']) {
+  const missing = await whyNoRealFlink(version)
+  describe.skipIf(missing !== null)(
+    `a real Flink ${version}${missing === null ? '' : ` (${missing})`}`,
+    () => {
+      const openFlink = openRealFlink(version, { checkpoints: OBSERVED_CHECKPOINTS })
+      describeObserving('what runs', openFlink, { longLookMs: 120_000 })
+      describeApplications(openRealApplication(version))
+    },
+  )
+}

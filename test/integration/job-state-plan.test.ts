@@ -1,0 +1,129 @@
+/**
+ * The overview of a job and the alert on its restore point at 1,000,000 snapshots of one job: what they really send to
+ * Postgres is explained, so a figure that would read the whole job shows here and not in production.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createCheckpointHistoryRepository } from '../../src/db/checkpoint-history.ts'
+import type { Database } from '../../src/db/client.ts'
+import { createJobStateRepository } from '../../src/db/job-state.ts'
+import { createMetricsRepository } from '../../src/db/metrics.ts'
+import { insertDropped } from '../support/checkpoints.ts'
+import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import { createTenants, type Tenant } from '../support/fixtures.ts'
+import { seedSnapshots } from '../support/seed-snapshots.ts'
+
+const MANY = 1_000_000
+/** Two lists of at most 1000 (checkpoints and savepoints), and the probes beside them. */
+const MOST_ROWS_OF_STATE = 2_500
+
+let database: TestDatabase
+let ours: Tenant
+let theirs: Tenant
+
+beforeAll(async () => {
+  database = await openMigratedDatabase('job_state_plan')
+  const tenants = await createTenants(database.db)
+  ours = tenants.ours
+  theirs = tenants.theirs
+  const { caller, jobId, runId, storageId } = ours
+  const job = { namespaceId: caller.namespaceId, jobId, runId, storageId }
+  await seedSnapshots(database.db.pool, job, MANY, new Date(Date.now() - 60_000))
+}, 180_000)
+
+afterAll(() => database?.drop())
+
+type Node = {
+  'Node Type': string
+  'Relation Name'?: string
+  'Actual Rows'?: number
+  'Actual Loops'?: number
+  'Rows Removed by Filter'?: number
+  'Rows Removed by Index Recheck'?: number
+  Plans?: Node[]
+}
+const flatten = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flatten)]
+
+/** Answers as usual and keeps the plan of every statement. */
+function explaining(): { db: Database; plan: Node[] } {
+  const plan: Node[] = []
+  const db: Database = {
+    ...database.db,
+    async sql(text, values, name) {
+      const [row] = await database.db.sql<{ 'QUERY PLAN': [{ Plan: Node }] }>(
+        `explain (analyze, format json) ${text}`,
+        values,
+      )
+      const root = row?.['QUERY PLAN'][0].Plan
+      if (root) plan.push(...flatten(root))
+      return database.db.sql(text, values, name)
+    },
+  }
+  return { db, plan }
+}
+
+/** Read from `snapshot`, whether used or thrown away by a filter. */
+const rowsRead = (plan: readonly Node[]): number =>
+  plan
+    .filter((node) => node['Relation Name'] === 'snapshot')
+    .reduce(
+      (sum, node) =>
+        sum +
+        ((node['Actual Rows'] ?? 0) +
+          (node['Rows Removed by Filter'] ?? 0) +
+          (node['Rows Removed by Index Recheck'] ?? 0)) *
+          (node['Actual Loops'] ?? 1),
+      0,
+    )
+const scansOf = (plan: readonly Node[]) =>
+  plan.filter((node) => node['Relation Name'] === 'snapshot').map((node) => node['Node Type'])
+
+describe('at 1,000,000 snapshots of one job', () => {
+  test.each([60, 86_400, 2_592_000])(
+    'the overview over %i seconds reads no more than its lists',
+    async (window) => {
+      const { db, plan } = explaining()
+      const state = await createJobStateRepository(db).read(ours.caller, 'orders', window)
+      expect(state?.checkpoints.lastSuccessful).not.toBeNull()
+      expect(state?.savepoints.lastFailed).not.toBeNull()
+      expect(state?.restorePoint).not.toBeNull()
+      expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
+      expect(rowsRead(plan)).toBeLessThan(MOST_ROWS_OF_STATE)
+      const since = Date.parse(state?.checkpoints.coveredSince ?? '')
+      expect(since).toBeGreaterThanOrEqual(Date.now() - window * 1000 - 60_000)
+      expect(state?.history.length).toBeLessThanOrEqual(24 * 31)
+    },
+  )
+
+  test('is as flat for the statement as it is prepared', async () => {
+    const states = createJobStateRepository(database.db)
+    const read = async () => {
+      const begun = performance.now()
+      await states.read(ours.caller, 'orders', 2_592_000)
+      return performance.now() - begun
+    }
+    const times: number[] = []
+    for (let n = 0; n < 20; n++) times.push(await read()) // by then Postgres uses a plan for any parameters
+    expect(Math.min(...times.slice(10))).toBeLessThan(250)
+  })
+
+  test('the age of the restore point reads a handful of rows of a job', async () => {
+    const { db, plan } = explaining()
+    const [job] = await createMetricsRepository(db).readJobs(ours.caller)
+    expect(job?.restorePointAgeSeconds).toBeLessThan(3_600)
+    expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
+    expect(rowsRead(plan)).toBeLessThan(250)
+  })
+
+  test('a job with little to fold reads little, beside a large one', async () => {
+    await insertDropped(database.db, theirs, { count: 130, endsAt: new Date(Date.now() - 60_000) })
+    const { db, plan } = explaining()
+    expect(await createCheckpointHistoryRepository(db).foldCheckpoints([theirs.jobId], 5_000)).toBe(0) // the explained one did
+    const [kept] = await database.db.sql<{ n: number }>(
+      'select count(*)::int as n from snapshot where job_id = $1',
+      [theirs.jobId],
+    )
+    expect(kept?.n).toBe(100)
+    expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
+    expect(rowsRead(plan)).toBeLessThan(400)
+  })
+})
