@@ -127,7 +127,7 @@ const hasStood = (
   metadataModifiedAt === null || now.getTime() - metadataModifiedAt.getTime() >= METADATA_STANDS_MS
 
 const jobEnded = (state: string): ClassifiedFailure => ({
-  code: 'JOB_NOT_RUNNING',
+  code: state === 'LOST' ? 'RUN_LOST' : 'JOB_NOT_RUNNING',
   retry: 'never',
   message: `The job became ${state} while the savepoint was being taken.`,
 })

@@ -7,7 +7,15 @@ import { type Api, until } from '../support/api.ts'
 import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
 import { startSystem, type TestSystem } from '../support/system.ts'
 
-type Ids = { cluster: string; storage: string; job: string; snapshot: string; version: number }
+type Ids = {
+  cluster: string
+  storage: string
+  job: string
+  run: string
+  snapshot: string
+  operation: string
+  version: number
+}
 
 let scripted: ScriptedFlink
 let system: TestSystem
@@ -42,14 +50,22 @@ async function populate(api: Api, folder: string, flinkJobName: string): Promise
     attach: { flinkJobName },
   })
   const version = await post('/v1/jobs/orders/versions', {})
-  await until('the run is observed', async () => {
-    const { body } = await api.call<{ run: unknown }>('GET', '/v1/jobs/orders')
-    return body.run !== null
+  const run = await until('the run is observed', async () => {
+    const { body } = await api.call<{ run: { id: string } | null }>('GET', '/v1/jobs/orders')
+    return body.run
   })
   const wait = { prefer: 'wait=55' }
-  const snapshot = await post('/v1/jobs/orders/savepoints', { description: folder }, wait)
+  const snapshot = await post(
+    '/v1/jobs/orders/savepoints',
+    { description: folder, labels: { of: 'this-test' } },
+    wait,
+  )
   expect(snapshot).toMatchObject({ status: 'Present', failure: null })
+  const bulk = await api.call<{ id: string }>('POST', '/v1/savepoints', { body: { cluster: 'flink' } })
+  expect(bulk.status, JSON.stringify(bulk.body)).toBe(202)
   return {
+    run: run.id,
+    operation: bulk.body.id,
     cluster: cluster.id,
     storage: storage.id,
     job: job.id,
@@ -79,9 +95,17 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v1/storages/{storage}': { clearCheckpoints: true },
   '/v1/jobs/{job}': { allowStop: true },
   '/v1/snapshots/{snapshot}': { description: 'mine now' },
+  '/v1/clusters/{cluster}/attach': { namePattern: '*', savepointStorage: 'state' },
+  '/v1/jobs/{job}/snapshots': { location: 'file:///somewhere/savepoint-1' },
 }
 
-const idsOf = (ids: Ids): Readonly<Record<string, string>> => ({ ...ids, number: '1', version: '1' })
+const idsOf = (ids: Ids): Readonly<Record<string, string>> => ({
+  ...ids,
+  number: '1',
+  version: '1',
+  a: '1',
+  b: '1',
+})
 
 const fill = (path: string, ids: Ids) =>
   path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => idsOf(ids)[name] ?? 'missing')
@@ -91,7 +115,7 @@ describe('two tenants with the same names', () => {
     const routes = await routesWithIds()
     expect(routes.length).toBeGreaterThan(15)
     for (const { method, path } of routes) {
-      const body = method === 'PATCH' ? BODIES[path] : method === 'POST' ? {} : undefined
+      const body = method === 'PATCH' ? BODIES[path] : method === 'POST' ? (BODIES[path] ?? {}) : undefined
       for (const [api, foreign] of [
         [system.api, theirs],
         [system.other, ours],
@@ -115,9 +139,11 @@ describe('two tenants with the same names', () => {
         ['clusters', mine.cluster],
         ['storages', mine.storage],
         ['jobs', mine.job],
-        ['jobs/orders/snapshots', mine.snapshot],
+        ['jobs/orders/runs', mine.run],
+        ['operations', mine.operation],
+        ['jobs/orders/snapshots?source=MANUAL&label=of%3Dthis-test', mine.snapshot],
       ] as const) {
-        const { body } = await api.call<{ items: { id: string }[] }>('GET', `/v1/${list}?pageSize=200`)
+        const { body } = await api.call<{ items: { id: string }[] }>('GET', `/v1/${list}`)
         expect([list, body.items.map((item) => item.id)]).toEqual([list, [id]])
         expect(JSON.stringify(body)).not.toContain(other.cluster)
       }
