@@ -1,7 +1,7 @@
 /**
  * B6: how fast one worker observes 10,000 running jobs on ten simulated JobManagers, with 1,000 savepoints in flight,
  * against a raw undici pool that reads the same answers of the same servers over as many connections. Nothing changes in
- * Flink, so nothing may be written, and what is asked of Postgres is counted.
+ * Flink: before the savepoints are asked for, nothing may be written, and what is asked of Postgres is counted.
  */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -35,20 +35,21 @@ export const observe: Benchmark = {
 type Fleet = { url: string; jobs: { id: string; name: string }[] }[]
 type Stage = {
   pool: PgPool
+  api: string
   fleet: Fleet
   counter: string
   env: Record<string, string>
   folder: string
   pids: Record<string, number>
 }
-type Round = {
-  raw: number
-  ours: number
+type Look = {
+  perSecond: number
   writes: number
   statements: number
   polls: number
   cpu: Record<string, number>
 }
+type Round = { raw: number; quiet: Look; busy: Look }
 
 async function run({ rounds, scale }: BenchOptions) {
   const services = await startServices()
@@ -87,17 +88,23 @@ async function raiseStage({ databaseUrl, redisUrl, folder }: BenchServices, pool
     TIDEMARK_HOST: '127.0.0.1',
     TIDEMARK_PORT: '0',
     TIDEMARK_FLINK_CONNECTIONS: String(CONNECTIONS),
-    // As often as it can: a round of polls ends before the next begins.
-    TIDEMARK_OBSERVE_INTERVAL_MS: '50',
+    // As often as it can: the jobs of a cluster are looked at again in the round after the last look has ended.
+    TIDEMARK_OBSERVE_INTERVAL_MS: '500',
     TIDEMARK_CHECKPOINT_INTERVAL_MS: '50',
   }
   const server = await startTidemark('serve', env, folder)
-  await startSavepoints(server.url, fleet, Math.round(IN_FLIGHT * scale))
-  await server.stop()
   return {
-    stage: { pool, fleet, counter: flink.url, env, folder, pids: { harness: process.pid, flink: flink.pid } },
+    stage: {
+      api: server.url,
+      pool,
+      fleet,
+      counter: flink.url,
+      env,
+      folder,
+      pids: { harness: process.pid, flink: flink.pid },
+    },
     async stop() {
-      await Promise.all([flink.stop(), rm(file, { force: true })])
+      await Promise.all([server.stop(), flink.stop(), rm(file, { force: true })])
     },
   }
 }
@@ -149,10 +156,15 @@ async function measure(stage: Stage, scale: number): Promise<Round> {
   const raw = await measureRaw(stage, Math.round(JOBS * scale))
   const worker = await startTidemark('worker', stage.env, stage.folder)
   try {
-    await untilAllIsQuiet(stage, Math.round(IN_FLIGHT * scale))
-    return { raw, ...(await measureOurs(stage, worker)) }
+    await untilAllIsQuiet(stage)
+    const quiet = await measureOurs(stage, worker)
+    const inFlight = Math.round(IN_FLIGHT * scale)
+    await startSavepoints(stage.api, stage.fleet, inFlight)
+    await untilAllAreAsked(stage.pool, inFlight)
+    return { raw, quiet, busy: await measureOurs(stage, worker) }
   } finally {
     await worker.stop()
+    await stage.pool.query(`delete from attempt; delete from snapshot where kind = 'SAVEPOINT'`)
   }
 }
 
@@ -174,7 +186,7 @@ async function measureRaw({ fleet }: Stage, count: number): Promise<number> {
   }
 }
 
-async function measureOurs({ pool, counter, pids }: Stage, worker: Child): Promise<Omit<Round, 'raw'>> {
+async function measureOurs({ pool, counter, pids }: Stage, worker: Child): Promise<Look> {
   const clock = await startCpuClock({ ...pids, worker: worker.pid }, pool)
   const before = await readCounts(pool, counter)
   const begun = performance.now()
@@ -184,7 +196,7 @@ async function measureOurs({ pool, counter, pids }: Stage, worker: Child): Promi
   const polls = after.polls - before.polls
   const cpu = await clock(polls)
   return {
-    ours: polls / seconds,
+    perSecond: polls / seconds,
     polls,
     writes: after.writes - before.writes,
     statements: after.statements - before.statements,
@@ -204,50 +216,63 @@ async function readCounts(pool: PgPool, counter: string) {
   return { polls: checkpoints, statements: Number(rows[0]?.statements), writes: Number(rows[0]?.writes) }
 }
 
-/** All runs and their checkpoints are written down, every savepoint is under way, and nothing is written any more. */
-async function untilAllIsQuiet({ pool, counter, fleet }: Stage, inFlight: number): Promise<void> {
+/** All runs and their checkpoints are written down, and nothing is written any more. */
+async function untilAllIsQuiet({ pool, counter, fleet }: Stage): Promise<void> {
+  const { polls: begun } = await readCounts(pool, counter)
   const jobs = fleet.reduce((sum, cluster) => sum + cluster.jobs.length, 0)
   for (const deadline = Date.now() + 180_000; Date.now() < deadline; ) {
-    const { rows } = await pool.query<{ runs: string; checkpoints: string; asked: string }>(
+    const { rows } = await pool.query<{ runs: string; checkpoints: string }>(
       `select (select count(*) from run where checkpoint_config is not null) as runs,
-         (select count(*) from snapshot where kind = 'CHECKPOINT') as checkpoints,
-         (select count(*) from attempt where asked_at is not null) as asked`,
+         (select count(*) from snapshot where kind = 'CHECKPOINT') as checkpoints`,
     )
     const [found] = rows
-    if (
-      Number(found?.runs) === jobs &&
-      Number(found?.checkpoints) === 10 * jobs &&
-      Number(found?.asked) >= inFlight
-    ) {
+    if (Number(found?.runs) === jobs && Number(found?.checkpoints) === 10 * jobs) {
       const before = await readCounts(pool, counter)
       const after = await readCounts(pool, counter)
-      if (after.writes === before.writes) return
+      if (after.writes === before.writes && after.polls - begun > 2 * jobs) return
     }
     await sleep(500)
   }
   throw new Error('the worker did not come to rest')
 }
 
+async function untilAllAreAsked(pool: PgPool, inFlight: number): Promise<void> {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(200)) {
+    const { rows } = await pool.query<{ asked: string }>(
+      'select count(*) as asked from attempt where asked_at is not null',
+    )
+    if (Number(rows[0]?.asked) >= inFlight) return
+  }
+  throw new Error('not every savepoint was asked for')
+}
+
 const summarize = (measured: readonly Round[]) => ({
   ratios: [
     {
       name: 'observed jobs/s',
-      what: 'jobs observed per second ÷ raw GETs of the same answers',
+      what: 'jobs observed per second, 1,000 savepoints in flight ÷ raw GETs of the same answers',
       bar: { is: 'at least' as const, first: 0.4, goal: 0.7 },
-      rounds: measured.map(({ ours, raw }) => ours / raw),
+      rounds: measured.map(({ busy, raw }) => busy.perSecond / raw),
     },
     {
       name: 'statements',
-      what: 'statements per 1,000 polls, those of 1,000 savepoints in flight included',
+      what: 'statements per 1,000 polls that show nothing new',
       bar: { is: 'at most' as const, first: 5, goal: null },
-      rounds: measured.map(({ statements, polls }) => (statements * 1000) / polls),
+      rounds: measured.map(({ quiet }) => (quiet.statements * 1000) / quiet.polls),
     },
     {
       name: 'writes',
-      what: 'rows written per poll, 1 added so that none is a number',
+      what: 'rows written per poll that shows nothing new, 1 added so that none is a number',
       bar: { is: 'at most' as const, first: 1, goal: null },
-      rounds: measured.map(({ writes, polls }) => 1 + writes / polls),
+      rounds: measured.map(({ quiet }) => 1 + quiet.writes / quiet.polls),
     },
   ],
-  figures: measured.map(({ cpu, ...figures }) => ({ ...figures, ...cpu })),
+  figures: measured.map(({ raw, quiet, busy }) => ({
+    'raw GETs/s': raw,
+    'jobs/s, nothing in flight': quiet.perSecond,
+    'jobs/s, savepoints in flight': busy.perSecond,
+    'rows written, nothing in flight': quiet.writes,
+    'statements per 1,000 polls, savepoints in flight': (busy.statements * 1000) / busy.polls,
+    ...busy.cpu,
+  })),
 })

@@ -10,6 +10,10 @@ export async function postJson<T>(restUrl: string, path: string, body: object): 
   return await call<T>(restUrl, path, 'POST', JSON.stringify(body), { 'content-type': 'application/json' })
 }
 
+export async function putJson(restUrl: string, path: string, body: object): Promise<void> {
+  await call(restUrl, path, 'PUT', JSON.stringify(body), { 'content-type': 'application/json' })
+}
+
 export async function patch(restUrl: string, path: string): Promise<void> {
   await call(restUrl, path, 'PATCH')
 }
@@ -26,7 +30,7 @@ const TIMEOUT_MS = 90_000
 async function call<T>(
   restUrl: string,
   path: string,
-  method: 'GET' | 'POST' | 'PATCH',
+  method: 'GET' | 'POST' | 'PATCH' | 'PUT',
   body: string | FormData | null = null,
   headers: Record<string, string> = {},
 ): Promise<T> {
@@ -36,7 +40,7 @@ async function call<T>(
   if (response.statusCode >= 300) {
     throw new Error(`${method} ${path} answered ${response.statusCode}: ${summarizeTrace(text)}`)
   }
-  return JSON.parse(text) as T
+  return JSON.parse(text === '' ? '{}' : text) as T
 }
 
 /** The messages of a Java stack trace, outermost first, without its frames: those bury the one that says why. */

@@ -183,7 +183,11 @@ const RECORD = `
           and s.kind = 'CHECKPOINT' and s.status = 'Present' and s.flink_checkpoint_id < p."oldestListedId")
         then now() else r.recheck_at end,
       updated_at = now()
-    from report p where r.id = p."runId")
+    from report p where r.id = p."runId" and (p.has_origin or exists (select 1 from added a where a.run_id = r.id)
+      or exists (select 1 from snapshot s where s.run_id = r.id and s.kind = 'CHECKPOINT' and s.status = 'Present'
+        and s.flink_checkpoint_id < p."oldestListedId")
+      or (r.checkpoint_counts, coalesce(r.in_progress, 'null'), coalesce(r.checkpoint_config, 'null'))
+        is distinct from (p.counts, coalesce(p."inProgress", 'null'), coalesce(p.config, r.checkpoint_config, 'null'))))
   select exists (select 1 from owner) as owned,
     exists (select 1 from added a join entry e on e.id = a.id where e.discarded) as again`
 

@@ -1,6 +1,6 @@
 import { describe } from 'vitest'
 import { openRealApplication } from '../support/flink-application-under-test.ts'
-import { openRealFlink, whyNoRealFlink } from '../support/flink-under-test.ts'
+import { ADAPTIVE, openRealFlink, whyNoRealFlink } from '../support/flink-under-test.ts'
 import { describeApplications } from './suite-applications.ts'
 import { describeObserving, OBSERVED_CHECKPOINTS } from './suite-observing.ts'
 
@@ -9,7 +9,7 @@ for (const version of ['1.20', '2']) {
   describe.skipIf(missing !== null)(
     `a real Flink ${version}${missing === null ? '' : ` (${missing})`}`,
     () => {
-      const openFlink = openRealFlink(version, { checkpoints: OBSERVED_CHECKPOINTS })
+      const openFlink = openRealFlink(version, { checkpoints: OBSERVED_CHECKPOINTS, configuration: ADAPTIVE })
       describeObserving('what runs', openFlink, { longLookMs: 120_000 })
       describeApplications(openRealApplication(version))
     },

@@ -206,6 +206,24 @@ function describeRuns(use: () => Scene): void {
       await third.cancel()
     })
 
+    it('go on when the job is rescaled', async () => {
+      const { newJob, flink } = use()
+      const job = await newJob()
+      const [before] = await checkpointsSeen(job)
+      await flink.rescaleJob(job.flink)
+      await until(
+        'a checkpoint after the rescale',
+        async () =>
+          (await checkpointsOf(job)).some(
+            ({ flinkCheckpointId }) => (flinkCheckpointId ?? 0) > (before?.flinkCheckpointId ?? 0) + 1,
+          ),
+        60_000,
+      )
+      expect(await runsOf(use(), job)).toMatchObject([
+        { epoch: 1, state: 'RUNNING', restoredFrom: null, endedAt: null },
+      ])
+    })
+
     it('go on when the JobManager or a TaskManager dies in the middle, and nothing is called ended', async () => {
       const { newJob, flink } = use()
       const job = await newJob()

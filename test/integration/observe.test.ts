@@ -565,6 +565,58 @@ describe('which run it is', () => {
     ])
   })
 
+  it('looks again for an old checkpoint when the new run fails at its number', async () => {
+    const id = newFlinkJobId()
+    jobs = [running(id)]
+    checkpoints.set(id, stats([completed(id, 2), completed(id, 1)]))
+    await observe()
+    await observe()
+    jobs = [running(id, { startTime: 5_000 })]
+    checkpoints.set(id, stats([]))
+    await observe()
+    files = {
+      [`${place(id, 1)}/_metadata`]: new Uint8Array(8),
+      [`${place(id, 2)}/_metadata`]: new Uint8Array(8),
+    }
+    await reviewNow()
+    expect((await list()).map(({ restorable }) => restorable)).toEqual([true, true])
+    // Flink finds the directory there, fails, and cleans it up, the old one's files included.
+    checkpoints.set(id, stats([failure(1, 'Failure to finalize checkpoint.')]))
+    delete files[`${place(id, 1)}/_metadata`]
+    await observe()
+    const [doubtful] = await list()
+    expect(doubtful).toMatchObject({ flinkCheckpointId: 1, verdict: 'ENDANGERED', restorable: false })
+    await reviewNow()
+    expect(brief(await list())).toEqual([
+      [1, 'CHECKPOINT', 'Cleared', 'DATA_LOST'],
+      [2, 'CHECKPOINT', 'Present', 'COMPLETED'],
+      [1, 'CHECKPOINT', 'Failed', expect.any(String)],
+    ])
+  })
+
+  it('names what it was restored from also when that is seen later', async () => {
+    const [before, id] = [newFlinkJobId(), newFlinkJobId()]
+    const savepoint = 's3://ours/flink/by-hand/savepoint-1'
+    jobs = [running(id, { startTime: 900 })]
+    checkpoints.set(id, stats([], restoredFrom(4, savepoint)))
+    await observe()
+    await observe()
+    expect(await runs()).toMatchObject([{ restored_location: savepoint, restored_snapshot_id: null }])
+    await database.db.sql(
+      `insert into run (id, namespace_id, job_id, cluster_id, flink_job_id, state, flink_state, flink_start_time, started_at)
+       values ($1, $2, $3, $4, $5, 'RUNNING', 'RUNNING', 100, now() - interval '1 hour')`,
+      [v7(), ours.caller.namespaceId, ours.jobId, ours.clusterId, before],
+    )
+    jobs = [running(before), running(id, { startTime: 900 })]
+    const entry = { isSavepoint: true, checkpointType: 'SAVEPOINT', externalPath: savepoint }
+    checkpoints.set(before, stats([completed(before, 4, entry)]))
+    await observe()
+    const [external] = await list()
+    const restored = (await runs()).find(({ restored_location }) => restored_location === savepoint)
+    expect(restored?.restored_snapshot_id).toBe(external?.id)
+    expect(external?.restoredBy).toEqual([restored?.id])
+  })
+
   it('is a new run when it declares another version', async () => {
     const id = newFlinkJobId()
     declared.set(id, 1)

@@ -9,10 +9,11 @@ import { join } from 'node:path'
 import { type ClusterOptions, startFlinkCluster } from '../../dev/flink/cluster.ts'
 import { findRealFlink, getFlink } from '../../dev/flink/distribution.ts'
 import { buildSampleJob } from '../../dev/flink/java-programs.ts'
-import { getJson } from '../../dev/flink/rest.ts'
+import { getJson, putJson } from '../../dev/flink/rest.ts'
 import { startS3Mock } from '../../dev/flink/s3mock.ts'
 import { newJobId, type SampleJobOptions, submitJob } from '../../dev/flink/submit.ts'
 import { DEFAULT_SETTINGS, settingsFrom } from '../../src/simulated-flink/settings.ts'
+import { until } from './api.ts'
 import { type FlinkJobUnderTest, handleJob } from './flink-job-under-test.ts'
 import {
   openBucketOfTheRun,
@@ -50,6 +51,8 @@ export type FlinkUnderTest = FlinkProcesses & {
   redeployJob(job: FlinkJobUnderTest, options?: Omit<StartOptions, 'name'>): Promise<FlinkJobUnderTest>
   /** The job loses its TaskManager and restarts on another one. */
   replaceTaskManager(job: FlinkJobUnderTest): Promise<void>
+  /** To one subtask per vertex; a real one needs `ADAPTIVE`. Runs again when it resolves. */
+  rescaleJob(job: FlinkJobUnderTest): Promise<void>
 }
 
 export type StartOptions = {
@@ -83,6 +86,9 @@ export type FlinkOptions = {
 }
 
 export type OpenFlink = (storage: StorageKind) => Promise<FlinkUnderTest>
+
+/** The scheduler that can rescale a running job. */
+export const ADAPTIVE = { 'jobmanager.scheduler': 'adaptive' }
 
 export const NO_CHECKPOINTS = { 'execution.checkpointing.interval': '24 h' }
 
@@ -130,6 +136,10 @@ export const openSimulatedFlink =
       redeployJob: (job, more) => redeploy(job, start, more),
       async replaceTaskManager(job) {
         flink.loseTaskManager(job.id)
+        await job.untilRunning()
+      },
+      async rescaleJob(job) {
+        flink.rescaleJob(job.id)
         await job.untilRunning()
       },
       async stop() {
@@ -258,6 +268,7 @@ export async function openCluster(
     startJobManager: () => cluster.startJobManager(),
     killTaskManager: () => cluster.killTaskManager(),
     startTaskManager: () => cluster.startTaskManager(),
+    rescaleJob: (job) => rescaleToOne(cluster.restUrl, job),
     async replaceTaskManager(job) {
       await cluster.killTaskManager()
       await cluster.startTaskManager()
@@ -282,6 +293,21 @@ export async function whyNoRealFlink(version: string): Promise<string | null> {
 export async function readConfiguration(url: string): Promise<Record<string, string>> {
   const entries = await getJson<{ key: string; value: string }[]>(url, '/jobmanager/config')
   return Object.fromEntries(entries.map(({ key, value }) => [key, value]))
+}
+
+type Requirements = Record<string, { parallelism: { lowerBound: number; upperBound: number } }>
+
+/** PUT /jobs/:id/resource-requirements (JobResourceRequirementsBody, 1.18+). */
+async function rescaleToOne(url: string, job: FlinkJobUnderTest): Promise<void> {
+  const path = `/jobs/${job.id}/resource-requirements`
+  const before = await getJson<Requirements>(url, path)
+  const one = { parallelism: { lowerBound: 1, upperBound: 1 } }
+  await putJson(url, path, Object.fromEntries(Object.keys(before).map((vertex) => [vertex, one])))
+  await until('the job runs with one subtask', async () => {
+    const { vertices } = await getJson<{ vertices: { parallelism: number }[] }>(url, `/jobs/${job.id}`)
+    return vertices.every(({ parallelism }) => parallelism === 1)
+  })
+  await job.untilRunning()
 }
 
 type Where = { url: string; jar: string; storage: SavepointStorage; options: FlinkOptions }

@@ -2,12 +2,13 @@
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { DomainError } from '../../../src/domain/errors.ts'
-import type { Cluster, Job, JobVersion, Storage } from '../../../src/domain/resources.ts'
+import type { Cluster, Job, JobVersion, JobVersionView, Storage } from '../../../src/domain/resources.ts'
 import type { Snapshot } from '../../../src/domain/snapshot.ts'
 import { type AppOptions, buildApp } from '../../../src/http/app.ts'
 import type { Authenticate } from '../../../src/http/authenticate.ts'
 import type { App } from '../../../src/http/fastify-app.ts'
 import type { Caller, Services } from '../../../src/services/api.ts'
+import { showVersion } from '../../../src/services/show-version.ts'
 
 export const CALLER: Caller = { namespaceId: 'ns-1', namespace: 'default', principal: 'tester' }
 export const SNAPSHOT_ID = '01900000-0000-7000-8000-000000000001'
@@ -128,16 +129,17 @@ export const aJob = (changes: Partial<Job> = {}): Job => ({
   ...changes,
 })
 
-export const aVersion = (changes: Partial<JobVersion> = {}): JobVersion => ({
-  number: 1,
-  parallelism: 4,
-  checkpointing: { interval: 60_000, nested: { deep: true } },
-  flinkConfiguration: { 'state.backend.type': 'rocksdb' },
-  labels: {},
-  createdAt: AT,
-  createdBy: 'tester',
-  ...changes,
-})
+export const aVersion = (changes: Partial<JobVersion> = {}): JobVersionView =>
+  showVersion({
+    number: 1,
+    parallelism: 4,
+    checkpointing: { interval: 60_000, nested: { deep: true } },
+    flinkConfiguration: { 'state.backend.type': 'rocksdb' },
+    labels: {},
+    createdAt: AT,
+    createdBy: 'tester',
+    ...changes,
+  })
 
 const unexpected = async (): Promise<never> => {
   throw new DomainError('INTERNAL', 'this test did not expect the call')
@@ -166,6 +168,8 @@ export const stubServices = (stubs: Partial<Services>): Services => ({
   createJobVersion: unexpected,
   listJobVersions: unexpected,
   getJobVersion: unexpected,
+  getFlinkConfiguration: unexpected,
+  compareJobVersions: unexpected,
   requestSavepoint: unexpected,
   registerSnapshot: unexpected,
   createBulkSavepoint: unexpected,
@@ -182,6 +186,7 @@ export const stubServices = (stubs: Partial<Services>): Services => ({
   getRun: unexpected,
   confirmRunEnded: unexpected,
   readJobState: unexpected,
+  findRestorePoint: unexpected,
   listReferences: unexpected,
   readJobMetrics: unexpected,
   readSystem: unexpected,
