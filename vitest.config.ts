@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 const SERVICES = ['test/support/provision-services.ts']
 const PROCESSES = [...SERVICES, 'test/support/build-dist.ts']
 
-// Whole processes on two shared cores: in CI a test may need a second try, which the report shows. Fault runs get none.
+// Real services on two shared cores: in CI a test may need a second try, which the report shows. Fault runs get none.
 const CI_RETRY = process.env['CI'] === 'true' ? 1 : 0
 
 export default defineConfig({
@@ -14,6 +14,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          retry: CI_RETRY,
           include: ['test/integration/**/*.test.ts'],
           globalSetup: SERVICES,
           testTimeout: 60_000,
@@ -43,7 +44,7 @@ export default defineConfig({
         },
       },
       {
-        // One real cluster at a time: each is two JVMs.
+        // Two files at a time, a few JVMs each: they mostly wait for one another's heartbeats and for checkpoints.
         test: {
           name: 'real-flink',
           retry: CI_RETRY,
@@ -51,8 +52,7 @@ export default defineConfig({
           globalSetup: PROCESSES,
           testTimeout: 300_000,
           hookTimeout: 600_000,
-          maxWorkers: 1,
-          fileParallelism: false,
+          maxWorkers: 2,
         },
       },
     ],
