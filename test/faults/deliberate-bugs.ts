@@ -86,14 +86,16 @@ async function forgetWhileItRuns(lab: Lab): Promise<void> {
   const { release } = await holdOne(lab)
   const [accepted] = lab.flink.flink.acceptLog
   lab.flink.flink.forgetTrigger('savepoint', accepted?.triggerId ?? '', lab.job.id)
-  await sleep(400)
+  await sleep(2 * CLOCK_SLACK_MS)
   release()
 }
 
+/** A failure that was told must be older than the checker forgives when the savepoint completes. */
 async function doNotAnswerWhileItRuns(lab: Lab): Promise<void> {
-  const { release } = await holdOne(lab)
+  const { id, release } = await holdOne(lab)
   lab.flink.faults.reply({ route: 'readSavepoint', times: 2 }, { kind: 'refused' })
-  await sleep(400)
+  await Promise.race([lab.untilStatus(id, 'Failed').catch(() => undefined), sleep(2_500)])
+  await sleep(2 * CLOCK_SLACK_MS)
   release()
 }
 

@@ -133,7 +133,8 @@ export const STRIKES = {
     }
   },
   'completion after the deadline': (random) => {
-    const [target, ms] = [targetOf(random), random.int(1_500, 2_500)]
+    // Longer than any deadline a client gives, from the moment that Flink has begun.
+    const [target, ms] = [targetOf(random), random.int(4_200, 4_800)]
     return async (world) => {
       const { cluster, job } = target(world)
       const held = cluster.faults.holdSnapshot({ jobName: job.name, times: 2 })
