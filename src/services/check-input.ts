@@ -6,7 +6,12 @@ import { findSecretProblem } from '../domain/secret-reference.ts'
 
 /** `pointer` below the body, e.g. `/url`. */
 export function refuseInput(pointer: string, detail: string, code: ErrorCode = 'VALIDATION_FAILED'): never {
-  throw new DomainError(code, detail, { errors: [{ pointer: `/body${pointer}`, detail }] })
+  return refusePlace(`/body${pointer}`, detail, code)
+}
+
+/** Any place of the request, e.g. `/query/flinkVersion`. */
+export function refusePlace(pointer: string, detail: string, code: ErrorCode = 'VALIDATION_FAILED'): never {
+  throw new DomainError(code, detail, { errors: [{ pointer, detail }] })
 }
 
 export function checkName(name: string): void {

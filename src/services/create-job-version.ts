@@ -1,20 +1,37 @@
+import { checkSettings } from '../domain/checkpoint-rules.ts'
+import { DomainError } from '../domain/errors.ts'
+import type { JobVersionSpec } from '../domain/resources.ts'
 import type { JobRepository } from '../ports.ts'
 import type { Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { keyReused } from './create-once.ts'
 import { findJob } from './find-resource.ts'
 import { findJobVersion } from './get-job-version.ts'
+import { showVersion } from './show-version.ts'
 
 type Ports = { jobs: Pick<JobRepository, 'find' | 'insertVersion' | 'findVersion'> }
 
+/** Whatever Flink would refuse is refused here, before anything is stored; what it would ignore comes back as warnings. */
 export const createJobVersion =
   ({ jobs }: Ports): Services['createJobVersion'] =>
   async (command) => {
     const scope = scopeOf(command.caller)
     const job = await findJob(jobs, scope, command.job)
+    refuseInvalid(command.spec)
     const version = { spec: command.spec, labels: command.labels ?? {}, createdBy: command.caller.principal }
     const inserted = await jobs.insertVersion(scope, job.id, version, idempotencyKeyOf(command))
     if (inserted.kind === 'key-reused') throw keyReused()
-    const resource = await findJobVersion(jobs, scope, job, inserted.number)
+    const resource = showVersion(await findJobVersion(jobs, scope, job, inserted.number))
     return { resource, replayed: inserted.kind === 'replayed' }
   }
+
+function refuseInvalid(spec: JobVersionSpec): void {
+  const { errors } = checkSettings(spec)
+  const [first] = errors
+  if (first === undefined) return
+  throw new DomainError('VALIDATION_FAILED', first.message, {
+    errors: errors.flatMap(({ message, pointers }) =>
+      pointers.map((pointer) => ({ pointer: `/body${pointer}`, detail: message })),
+    ),
+  })
+}

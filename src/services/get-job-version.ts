@@ -5,12 +5,13 @@ import type { JobRepository, Scope } from '../ports.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findJob } from './find-resource.ts'
+import { showVersion } from './show-version.ts'
 
 export const getJobVersion =
   ({ jobs }: { jobs: Pick<JobRepository, 'find' | 'findVersion'> }): Services['getJobVersion'] =>
   async ({ caller, job, number }) => {
     const scope = scopeOf(caller)
-    return findJobVersion(jobs, scope, await findJob(jobs, scope, job), number)
+    return showVersion(await findJobVersion(jobs, scope, await findJob(jobs, scope, job), number))
   }
 
 export async function findJobVersion(

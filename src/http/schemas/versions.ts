@@ -1,15 +1,9 @@
 import { type TSchema, Type } from 'typebox'
 import { CLOSED, Moment, named, nullable, ref } from './base.ts'
+import { CheckpointingSettings, EffectiveSettings, StateSettings, Warnings } from './checkpointing.ts'
 import { PATTERNS } from './formats.ts'
 import { Labels, LabelsInput } from './labels.ts'
 
-const settings = (description: string) =>
-  Type.Unsafe<Record<string, unknown>>({
-    type: 'object',
-    maxProperties: 200,
-    additionalProperties: true,
-    description,
-  })
 const line = (maxLength: number, description: string) =>
   Type.String({ minLength: 1, maxLength, pattern: PATTERNS.singleLine, description })
 const parallelism = (description: string) => Type.Integer({ minimum: 1, maximum: 32_768, description })
@@ -27,15 +21,16 @@ const SPEC = {
   ),
   parallelism: optional(parallelism('1 to 32768.')),
   maxParallelism: optional(parallelism('1 to 32768; cannot change without losing the state.')),
-  checkpointing: optional(settings('Checkpointing settings.')),
-  state: optional(settings('State backend settings.')),
+  checkpointing: optional(ref(CheckpointingSettings)),
+  state: optional(ref(StateSettings)),
   flinkConfiguration: optional(
     Type.Unsafe<Record<string, string>>({
       type: 'object',
       maxProperties: 1000,
       propertyNames: { minLength: 1, maxLength: 255, pattern: PATTERNS.visibleAscii },
       additionalProperties: { type: 'string', maxLength: 8192 },
-      description: 'Any further Flink setting; at most 1000, values of at most 8192 characters.',
+      description:
+        'Any further Flink setting; at most 1000, values of at most 8192 characters. A key that has a setting of its own may stand here under its old or its new name, but not beside the setting.',
     }),
   ),
 }
@@ -65,10 +60,13 @@ export const JobVersion = named(
       labels: Labels,
       createdAt: Moment('When it was registered.'),
       createdBy: Type.String({ description: 'Who registered it.' }),
+      effective: ref(EffectiveSettings),
+      warnings: Warnings,
     },
     {
       additionalProperties: true,
-      description: 'An immutable, numbered configuration of a job.',
+      description:
+        'An immutable, numbered configuration of a job: as given, and `effective` with its defaults.',
     },
   ),
 )

@@ -38,7 +38,12 @@ const ports = {
   clusters: {
     find: async () => ({
       ...aCluster({ flinkVersion }),
-      address: { url: 'http://flink:8081', auth: { type: 'none' as const } },
+      address: {
+        key: 'prod',
+        namespace: 'default',
+        url: 'http://flink:8081',
+        auth: { type: 'none' as const },
+      },
     }),
   },
 }

@@ -13,7 +13,8 @@ export const createVersion = (app: App) =>
       schema: {
         operationId: 'createJobVersion',
         summary: 'Register a version of a job',
-        description: 'A version is an immutable, numbered configuration. It changes nothing that runs.',
+        description:
+          'A version is an immutable, numbered configuration. It changes nothing that runs. Settings that Flink would refuse are refused; what it would ignore without saying so comes back in `warnings`.',
         tags: ['versions'],
         params: JobPath,
         headers: CreateHeaders,
