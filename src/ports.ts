@@ -40,6 +40,7 @@ import type {
   StorageCredentials,
   StorageProvider,
 } from './domain/resources.ts'
+import type { CandidateFacts } from './domain/restore-point.ts'
 import type { Run } from './domain/run.ts'
 import type { FollowedJob, RunChange } from './domain/run-observation.ts'
 import type {
@@ -53,6 +54,7 @@ import type {
   Transition,
 } from './domain/snapshot.ts'
 import type { SnapshotStatus } from './domain/snapshot-status.ts'
+import type { RestoreSurroundings } from './domain/unseen-snapshots.ts'
 
 // ---------------------------------------------------------------------------------------------------- Flink
 
@@ -250,6 +252,21 @@ export interface RunRepository {
 export interface JobStateRepository {
   /** By id or name; `windowSeconds` back from now. At most two statements, bounded whatever the job's history is. */
   read(scope: Scope, job: string, windowSeconds: number): Promise<JobState | null>
+}
+
+export interface RestorePointRepository {
+  /** By id or name, with the database's `now`; null when there is none in this namespace. */
+  readSurroundings(
+    scope: Scope,
+    job: string,
+  ): Promise<{ surroundings: RestoreSurroundings; latestVersion: number | null; now: string } | null>
+  /** The newest of the job, some hundred at most, in any order; to be read after the surroundings. */
+  listCandidates(scope: Scope, jobId: string): Promise<CandidateFacts[]>
+  /** One by its id or, unless it is Cleared, by its location; of any job of the namespace. */
+  findCandidate(
+    scope: Scope,
+    place: { snapshot: string } | { locationKey: string },
+  ): Promise<CandidateFacts | null>
 }
 
 export interface ReferenceRepository {

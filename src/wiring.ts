@@ -19,6 +19,7 @@ import { createObservationRepository } from './db/observations.ts'
 import { createOperationWorkRepository } from './db/operation-work.ts'
 import { createOperationRepository } from './db/operations.ts'
 import { createReferenceRepository } from './db/references.ts'
+import { createRestorePointRepository } from './db/restore-points.ts'
 import { createRunRepository } from './db/runs.ts'
 import { createSavepointWorkRepository } from './db/savepoint-work.ts'
 import { createSnapshotRepository } from './db/snapshots.ts'
@@ -135,6 +136,7 @@ const createRepositories = (db: Database, config: Config, process: string, newId
   runs: createRunRepository(db),
   jobStates: createJobStateRepository(db),
   references: createReferenceRepository(db),
+  restorePoints: createRestorePointRepository(db),
   checkpointHistory: createCheckpointHistoryRepository(db),
   snapshots: createSnapshotRepository(db),
   savepoints: createSavepointWorkRepository(db, {

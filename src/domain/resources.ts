@@ -1,5 +1,6 @@
 /** What the API calls clusters, storages, jobs and job versions. Instants are RFC 3339 UTC with milliseconds. */
 import type { UnsupportedFeature } from './capabilities.ts'
+import type { EffectiveSettings, Finding } from './checkpoint-settings.ts'
 import type { Labels, Reference } from './snapshot.ts'
 
 /** A secret is never in the database: only where the installation keeps it. */
@@ -135,7 +136,7 @@ export type Job = {
   etag: string
 }
 
-/** Any further property of a version is kept as given; `start` (a later step) reads it. */
+/** As given. `checkpointing` and `state` are checked when a version is created; versions from before may hold anything there. */
 export type JobVersionSpec = {
   artifact?: string
   entryClass?: string
@@ -153,3 +154,6 @@ export type JobVersion = JobVersionSpec & {
   createdAt: string
   createdBy: string
 }
+
+/** How a version reads to whoever asks: as given, with its defaults filled in and what Flink would ignore in silence. */
+export type JobVersionView = JobVersion & { effective: EffectiveSettings; warnings: Finding[] }

@@ -1,6 +1,7 @@
 /** What the HTTP layer may ask for: every service, one verb each. Implementations stand in the file of the same name. */
 
 import type { SkippedFlinkJob } from '../domain/attach-plan.ts'
+import type { Finding } from '../domain/checkpoint-settings.ts'
 import type { FlinkJobState } from '../domain/flink.ts'
 import type { JobState } from '../domain/job-state.ts'
 import type { BulkSavepointOptions, Operation, OperationSummary } from '../domain/operation.ts'
@@ -12,12 +13,13 @@ import type {
   ClusterMode,
   Job,
   JobAttachment,
-  JobVersion,
   JobVersionSpec,
+  JobVersionView,
   Storage,
   StorageCredentials,
   StorageProvider,
 } from '../domain/resources.ts'
+import type { Restore, RestoreDecision, RestoreStrategy } from '../domain/restore-point.ts'
 import type { Run } from '../domain/run.ts'
 import type {
   Labels,
@@ -29,6 +31,7 @@ import type {
   Transition,
 } from '../domain/snapshot.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
+import type { Change, KeyChange } from '../domain/version-diff.ts'
 
 /** Who asks. The namespace comes only from the caller's key. */
 export type Caller = { namespaceId: string; namespace: string; principal: string }
@@ -160,6 +163,22 @@ export type StorageCheck = {
     durationMs: number
   }[]
 }
+export type FlinkConfiguration = {
+  flinkVersion: string
+  configuration: Record<string, string>
+  warnings: Finding[]
+  /** Null when the version asks for no periodic checkpoints. */
+  effectiveIntervalMs: number | null
+  /** Null without periodic checkpoints, or when no duration was asked for. */
+  startToStartMs: number | null
+}
+export type JobVersionDiff = {
+  /** Null when not known: the names of Flink 1.20 and newer. */
+  flinkVersion: string | null
+  changes: Change[]
+  configuration: KeyChange[]
+}
+
 export type SystemInfo = {
   name: 'tidemark'
   version: string
@@ -171,6 +190,18 @@ export type SystemInfo = {
 export type Readiness = {
   ready: boolean
   checks: { name: 'database' | 'migrations' | 'queue'; ok: boolean; message: string | null }[]
+}
+
+/** Where a job would be restored from. `candidates`: the newest 50. */
+export type RestorePoint = RestoreDecision & {
+  job: Reference
+  strategy: RestoreStrategy
+  /** The version that is to run; null when the job has none. */
+  version: number | null
+  /** By the database's clock. */
+  decidedAt: string
+  /** There are more candidates than are shown. */
+  more: boolean
 }
 
 export type JobMetric = {
@@ -227,9 +258,21 @@ export interface Services {
   deleteJob(command: Query<{ job: string; ifMatch?: string | undefined }>): Promise<void>
   createJobVersion(
     command: Command<{ job: string; spec: JobVersionSpec; labels?: Labels }>,
-  ): Promise<Created<JobVersion>>
-  listJobVersions(query: Query<PageQuery & { job: string }>): Promise<Page<JobVersion>>
-  getJobVersion(query: Query<{ job: string; number: number }>): Promise<JobVersion>
+  ): Promise<Created<JobVersionView>>
+  listJobVersions(query: Query<PageQuery & { job: string }>): Promise<Page<JobVersionView>>
+  getJobVersion(query: Query<{ job: string; number: number }>): Promise<JobVersionView>
+  /** For `flinkVersion`, else for what the job's cluster was last seen to run; VALIDATION_FAILED when neither is known. */
+  getFlinkConfiguration(
+    query: Query<{
+      job: string
+      number: number
+      flinkVersion?: string | undefined
+      checkpointDurationMs?: number | undefined
+    }>,
+  ): Promise<FlinkConfiguration>
+  compareJobVersions(
+    query: Query<{ job: string; number: number; other: number; flinkVersion?: string | undefined }>,
+  ): Promise<JobVersionDiff>
 
   listRuns(query: Query<PageQuery & { job: string }>): Promise<Page<Run>>
   getRun(query: Query<{ run: string }>): Promise<Run>
@@ -237,6 +280,13 @@ export interface Services {
   confirmRunEnded(command: Query<{ run: string }>): Promise<Run>
   /** `windowSeconds` back from now; a day by default. */
   readJobState(query: Query<{ job: string; windowSeconds?: number | undefined }>): Promise<JobState>
+
+  /** Changes nothing. What cannot be restored is an answer, too: `decision` and `because` say it. */
+  findRestorePoint(
+    query: Query<
+      { job: string; version?: number | undefined } & Omit<Restore, 'claimMode' | 'allowNonRestoredState'>
+    >,
+  ): Promise<RestorePoint>
 
   /** `joined`: an already running savepoint answers (ifRunning JOIN); `reused`: a fresh Present one (reuseWithinSeconds). */
   requestSavepoint(

@@ -3,6 +3,7 @@ import type { Services } from './api.ts'
 import { attachFlinkJobs } from './attach-flink-jobs.ts'
 import { checkReadiness, type ReadinessPorts } from './check-readiness.ts'
 import { checkStorage } from './check-storage.ts'
+import { compareJobVersions } from './compare-job-versions.ts'
 import { confirmClusterIdentity } from './confirm-cluster-identity.ts'
 import { confirmRunEnded } from './confirm-run-ended.ts'
 import { createBulkSavepoint } from './create-bulk-savepoint.ts'
@@ -13,7 +14,9 @@ import { createStorage } from './create-storage.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteJob } from './delete-job.ts'
 import { deleteStorage } from './delete-storage.ts'
+import { findRestorePoint } from './find-restore-point.ts'
 import { getCluster } from './get-cluster.ts'
+import { getFlinkConfiguration } from './get-flink-configuration.ts'
 import { getJob } from './get-job.ts'
 import { getJobVersion } from './get-job-version.ts'
 import { getOperation } from './get-operation.ts'
@@ -53,6 +56,8 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof deleteJob> &
   PortsOf<typeof deleteStorage> &
   PortsOf<typeof getJobVersion> &
+  PortsOf<typeof getFlinkConfiguration> &
+  PortsOf<typeof compareJobVersions> &
   PortsOf<typeof listClusters> &
   PortsOf<typeof listJobs> &
   PortsOf<typeof listStorages> &
@@ -78,6 +83,7 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof listReferences> &
   PortsOf<typeof listRuns> &
   PortsOf<typeof readJobState> &
+  PortsOf<typeof findRestorePoint> &
   ReadinessPorts &
   SystemPorts
 
@@ -105,10 +111,13 @@ export const createServices = (ports: ServicePorts): Services => ({
   createJobVersion: createJobVersion(ports),
   listJobVersions: listJobVersions(ports),
   getJobVersion: getJobVersion(ports),
+  getFlinkConfiguration: getFlinkConfiguration(ports),
+  compareJobVersions: compareJobVersions(ports),
   listRuns: listRuns(ports),
   getRun: getRun(ports),
   confirmRunEnded: confirmRunEnded(ports),
   readJobState: readJobState(ports),
+  findRestorePoint: findRestorePoint(ports),
   requestSavepoint: requestSavepoint(ports),
   registerSnapshot: registerSnapshot(ports),
   createBulkSavepoint: createBulkSavepoint(ports),

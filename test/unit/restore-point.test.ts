@@ -375,27 +375,24 @@ describe('findings', () => {
 const anyRun: fc.Arbitrary<RunOrder> = fc
   .record({ day: fc.integer({ min: 1, max: 3 }), epoch: fc.integer({ min: 1, max: 2 }) })
   .map(({ day, epoch }) => ({ id: `r${day}${epoch}`, startedAt: `2026-11-0${day}T00:00:00.000Z`, epoch }))
+/** Four of five times what lets a restore happen, so that most histories have one. */
+const mostly = <Value>(usual: Value, other: fc.Arbitrary<Value>): fc.Arbitrary<Value> =>
+  fc.oneof({ weight: 4, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: other })
 const anyCandidates: fc.Arbitrary<CandidateFacts[]> = fc
   .array(
     fc.record({
       kind: fc.constantFrom('SAVEPOINT' as const, 'CHECKPOINT' as const),
       source: fc.constantFrom(...SNAPSHOT_SOURCES),
-      status: fc.oneof(
-        { weight: 3, arbitrary: fc.constant('Present' as const) },
-        fc.constantFrom(...SNAPSHOT_STATUSES),
-      ),
-      verdict: fc.constantFrom(null, null, null, 'DAMAGED', 'ENDANGERED', 'VERIFIED'),
-      claimed: fc.boolean(),
-      location: fc.constantFrom('s3://b/x', 's3://b/x', null),
+      status: mostly<CandidateFacts['status']>('Present', fc.constantFrom(...SNAPSHOT_STATUSES)),
+      verdict: mostly(null, fc.constantFrom('DAMAGED', 'ENDANGERED', 'VERIFIED')),
+      claimed: mostly(false, fc.constant(true)),
+      location: mostly('s3://b/x', fc.constant(null)),
       completedAt: fc.option(fc.integer({ min: 0, max: 200 }).map(ago)),
-      run: fc.option(anyRun),
-      flinkCheckpointId: fc.option(fc.integer({ min: 1, max: 9 })),
-      metadata: fc.constantFrom<CandidateFacts['metadata']>(
+      run: fc.option(anyRun, { freq: 10 }),
+      flinkCheckpointId: fc.option(fc.integer({ min: 1, max: 9 }), { freq: 10 }),
+      metadata: mostly<CandidateFacts['metadata']>(
         { is: 'there' },
-        { is: 'there' },
-        { is: 'missing' },
-        { is: 'unchecked' },
-        { is: 'not-asked', message: 'why.' },
+        fc.constantFrom({ is: 'missing' }, { is: 'unchecked' }, { is: 'not-asked', message: 'why.' }),
       ),
     }),
     { maxLength: 12 },
@@ -412,7 +409,7 @@ const anyQuestion: fc.Arbitrary<RestoreQuestion> = fc
         preferCheckpoint: fc.boolean(),
         acceptOlder: fc.boolean(),
       },
-      { requiredKeys: [] },
+      { requiredKeys: ['acceptOlder'] },
     ),
     runs: fc.array(
       fc.record({
@@ -421,9 +418,9 @@ const anyQuestion: fc.Arbitrary<RestoreQuestion> = fc
         endedSecondsAgo: fc.integer({ min: 0, max: 100 }),
         inProgressCheckpoint: fc.option(fc.integer({ min: 1, max: 9 })),
       }),
-      { maxLength: 3 },
+      { maxLength: 2 },
     ),
-    asked: fc.boolean(),
+    asked: mostly(true, fc.constant(false)),
     attached: fc.boolean(),
     hadState: fc.boolean(),
   })
@@ -444,7 +441,7 @@ const anyQuestion: fc.Arbitrary<RestoreQuestion> = fc
 
 describe('whatever the history', () => {
   const whatever = (check: (asked: RestoreQuestion) => void) =>
-    fc.assert(fc.property(anyQuestion, check), { numRuns: 2_000 })
+    fc.assert(fc.property(anyQuestion, check), { numRuns: 250 })
   const factsOf = (asked: RestoreQuestion, snapshot: string | null | undefined): CandidateFacts => {
     const found = asked.candidates.find((one) => one.snapshot === snapshot)
     if (!found) throw new Error(`${snapshot} is none of the candidates`)
@@ -467,7 +464,7 @@ describe('whatever the history', () => {
         expect(chosen.ageSeconds).toBeLessThanOrEqual(asked.restore.maxAgeSeconds)
       }
     })
-    expect(chosenOnes).toBeGreaterThan(50)
+    expect(chosenOnes).toBeGreaterThan(20)
   })
 
   it('what ranks before the chosen one is not restorable, not wanted, or not preferred', () => {

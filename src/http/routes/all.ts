@@ -13,6 +13,7 @@ import { createJob } from './jobs/create-job.ts'
 import { deleteJob } from './jobs/delete-job.ts'
 import { getJob } from './jobs/get-job.ts'
 import { getJobState } from './jobs/get-job-state.ts'
+import { getRestorePoint } from './jobs/get-restore-point.ts'
 import { listJobs } from './jobs/list-jobs.ts'
 import { updateJob } from './jobs/update-job.ts'
 import { getOperation } from './operations/get-operation.ts'
@@ -38,7 +39,9 @@ import { getLiveness } from './system/get-liveness.ts'
 import { getOpenApi } from './system/get-openapi.ts'
 import { getReadiness } from './system/get-readiness.ts'
 import { getSystem } from './system/get-system.ts'
+import { compareVersions } from './versions/compare-versions.ts'
 import { createVersion } from './versions/create-version.ts'
+import { getFlinkConfiguration } from './versions/get-flink-configuration.ts'
 import { getVersion } from './versions/get-version.ts'
 import { listVersions } from './versions/list-versions.ts'
 
@@ -66,7 +69,10 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   createVersion,
   listVersions,
   getVersion,
+  getFlinkConfiguration,
+  compareVersions,
   getJobState,
+  getRestorePoint,
   listRuns,
   getRun,
   confirmRunEnded,

@@ -1,6 +1,14 @@
 /** Every named schema of the document, registered once by `app.ts`. */
 import type { Named } from './base.ts'
 import {
+  CheckpointingSettings,
+  EffectiveSettings,
+  FlinkConfiguration,
+  JobVersionDiff,
+  SettingFinding,
+  StateSettings,
+} from './checkpointing.ts'
+import {
   CLUSTER_AUTH_FORMS,
   Cluster,
   ClusterPage,
@@ -21,6 +29,7 @@ import {
 } from './operations.ts'
 import { Problem } from './problem.ts'
 import { SnapshotReferences } from './references.ts'
+import { RestorePoint } from './restore-points.ts'
 import { Run, RunPage } from './runs.ts'
 import { SecretReference } from './secrets.ts'
 import {
@@ -42,6 +51,12 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   AttachFlinkJobs,
   AttachReport,
   Attempt,
+  CheckpointingSettings,
+  EffectiveSettings,
+  FlinkConfiguration,
+  JobVersionDiff,
+  SettingFinding,
+  StateSettings,
   Cluster,
   ClusterPage,
   ConfirmIdentity,
@@ -65,6 +80,7 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   Problem,
   ProbeResult,
   Readiness,
+  RestorePoint,
   Run,
   RunPage,
   RegisterSnapshot,

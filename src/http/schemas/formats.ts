@@ -1,4 +1,5 @@
 /** The small grammars of the API: each pattern with the words that explain it to whoever missed it. */
+import { BACKEND_PATTERN, CLASS_PATTERN } from '../../domain/flink-settings.ts'
 
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'
 const DNS_LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
@@ -12,6 +13,7 @@ export const PATTERNS = {
   flinkJobId: '^[0-9a-f]{32}$',
   labelKey: `^${LABEL_KEY}$`,
   labelFilter: `^${LABEL_KEY}=`,
+  flinkVersion: '^[0-9]{1,3}\\.[0-9]{1,3}([.-][0-9A-Za-z.-]*)?$',
   singleLine: '^[^\\u0000-\\u001f\\u007f]*$',
   storageUri: '^[A-Za-z][A-Za-z0-9+.-]*:/[^\\u0000-\\u001f\\u007f]*$',
   visibleAscii: '^[\\u0021-\\u007e]+$',
@@ -29,6 +31,7 @@ const PATTERN_MEANINGS: ReadonlyMap<string, string> = new Map([
   [PATTERNS.flinkJobId, "Flink's job id (32 hexadecimal digits in lower case)"],
   [PATTERNS.labelKey, 'a label key (1 to 63 of A-Z, a-z, 0-9, . _ / and -, a letter or digit at both ends)'],
   [PATTERNS.labelFilter, 'key=value'],
+  [PATTERNS.flinkVersion, 'a Flink version such as 1.20 or 2.1.0'],
   [PATTERNS.singleLine, 'one line without control characters'],
   [
     PATTERNS.storageUri,
@@ -36,6 +39,8 @@ const PATTERN_MEANINGS: ReadonlyMap<string, string> = new Map([
   ],
   [PATTERNS.visibleAscii, 'visible ASCII characters without spaces'],
   [PATTERNS.entityTag, 'one entity tag such as "7", or *'],
+  [BACKEND_PATTERN, 'hashmap, rocksdb, forst or a class name with its package'],
+  [CLASS_PATTERN, 'a class name with its package'],
   [PATTERNS.environmentVariable, 'the name of an environment variable'],
 ])
 

@@ -13,12 +13,29 @@ export const idOrName = (what: string) =>
 export const ClusterPath = Type.Object({ cluster: idOrName('cluster') }, CLOSED)
 export const StoragePath = Type.Object({ storage: idOrName('storage') }, CLOSED)
 export const JobPath = Type.Object({ job: idOrName('job') }, CLOSED)
+const versionNumber = (description: string) =>
+  Type.Integer({ minimum: 1, maximum: 2_147_483_647, description })
 export const VersionPath = Type.Object(
   {
     job: idOrName('job'),
-    number: Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: 'The number of the version.' }),
+    number: versionNumber('The number of the version.'),
   },
   CLOSED,
+)
+export const TwoVersionsPath = Type.Object(
+  {
+    job: idOrName('job'),
+    number: versionNumber('The version before.'),
+    other: versionNumber('The version after.'),
+  },
+  CLOSED,
+)
+export const flinkVersionParameter = Type.Optional(
+  Type.String({
+    pattern: PATTERNS.flinkVersion,
+    maxLength: 64,
+    description: "Such as `1.20`; by default what the job's cluster was last seen to run.",
+  }),
 )
 export const SnapshotPath = Type.Object(
   { snapshot: Type.String({ pattern: PATTERNS.uuid, description: 'The id of the snapshot (UUIDv7).' }) },
