@@ -39,6 +39,36 @@ export function describeObserving(
   })
 }
 
+/** Needs a cluster whose scheduler can do it. */
+export function describeRescaling(name: string, openFlink: OpenFlink): void {
+  describe(name, () => {
+    let scene: Scene
+    beforeAll(async () => {
+      scene = await openScene('rescaling', openFlink, 'local')
+    })
+    afterAll(() => scene?.close())
+    const use = () => scene
+
+    it('is no end and no new run', async () => {
+      const { newJob, flink } = use()
+      const job = await newJob()
+      const [before] = await checkpointsSeen(job)
+      await flink.rescaleJob(job.flink)
+      await until(
+        'a checkpoint after the rescale',
+        async () =>
+          (await checkpointsOf(job)).some(
+            ({ flinkCheckpointId }) => (flinkCheckpointId ?? 0) > (before?.flinkCheckpointId ?? 0) + 1,
+          ),
+        60_000,
+      )
+      expect(await runsOf(use(), job)).toMatchObject([
+        { epoch: 1, state: 'RUNNING', restoredFrom: null, endedAt: null },
+      ])
+    })
+  })
+}
+
 // ---------------------------------------------------------------------------------------------- checkpoints
 
 function describeCheckpoints(use: () => Scene, longLookMs: number): void {
@@ -204,24 +234,6 @@ function describeRuns(use: () => Scene): void {
         restoredFrom: null,
       })
       await third.cancel()
-    })
-
-    it('go on when the job is rescaled', async () => {
-      const { newJob, flink } = use()
-      const job = await newJob()
-      const [before] = await checkpointsSeen(job)
-      await flink.rescaleJob(job.flink)
-      await until(
-        'a checkpoint after the rescale',
-        async () =>
-          (await checkpointsOf(job)).some(
-            ({ flinkCheckpointId }) => (flinkCheckpointId ?? 0) > (before?.flinkCheckpointId ?? 0) + 1,
-          ),
-        60_000,
-      )
-      expect(await runsOf(use(), job)).toMatchObject([
-        { epoch: 1, state: 'RUNNING', restoredFrom: null, endedAt: null },
-      ])
     })
 
     it('go on when the JobManager or a TaskManager dies in the middle, and nothing is called ended', async () => {
