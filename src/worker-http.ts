@@ -1,7 +1,7 @@
 /** The worker's own small HTTP side: liveness for the container, metrics for Prometheus. It shows no tenant's names. */
 import Fastify from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { MetricsRepository, SavepointMeter } from './ports.ts'
+import type { MetricsRepository, SavepointMeter } from './ports/metrics.ts'
 
 export type WorkerHttp = {
   meter: SavepointMeter

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
-import type { SavepointMeter } from './ports.ts'
+import type { SavepointMeter } from './ports/metrics.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
 import { sweepOperations } from './services/advance-operation.ts'
 import { sweepSavepoints } from './services/advance-savepoint.ts'

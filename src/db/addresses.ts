@@ -1,6 +1,7 @@
 /** From rows to addresses. The key is made of the settings themselves, so no adapter keeps a pool for old ones. */
 import { parseLocation } from '../domain/location.ts'
-import type { ClusterAddress, StorageAddress } from '../ports.ts'
+import type { ClusterAddress } from '../ports/flink.ts'
+import type { StorageAddress } from '../ports/storage.ts'
 
 export const toClusterAddress = (row: {
   id: string

@@ -3,7 +3,7 @@
  * every one that is Present, in work, pinned or referenced. Rows go and figures grow in one statement, so a checkpoint is
  * counted once whatever happens in between. Savepoints are never folded.
  */
-import type { CheckpointHistoryRepository } from '../ports.ts'
+import type { CheckpointHistoryRepository } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 

@@ -2,7 +2,7 @@
  * Checkpoints as snapshots. Flink owns them: they begin as they ended (Present, Failed, Timeout) and are Cleared when Flink
  * has dropped them. A checkpoint of a run is one row, so the same report twice, or by two workers, writes it once.
  */
-import type { CheckpointRepository, CheckpointReview, RecordedReports } from '../ports.ts'
+import type { CheckpointRepository, CheckpointReview, RecordedReports } from '../ports/observation.ts'
 import { toStorageAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
 

@@ -1,7 +1,8 @@
 /** Clusters. Deleting one is refused while a live job follows it or an uncleared snapshot came from it. */
 import { listUnsupported } from '../domain/capabilities.ts'
 import type { Cluster, ClusterMode } from '../domain/resources.ts'
-import type { ClusterRepository, ClusterRow, ClusterValues, Scope } from '../ports.ts'
+import type { ClusterRepository, ClusterRow, ClusterValues } from '../ports/resources.ts'
+import type { Scope } from '../ports/scope.ts'
 import { toClusterAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'

@@ -2,7 +2,7 @@
  * One record per (namespace, principal, route, key), written in the transaction of the resource it names: either both are
  * there or neither. A concurrent request with the same key waits for that transaction and then finds its record.
  */
-import type { IdempotencyKey, Inserted, Scope } from '../ports.ts'
+import type { IdempotencyKey, Inserted, Scope } from '../ports/scope.ts'
 import type { Database } from './client.ts'
 import type { Prisma } from './generated/client.ts'
 

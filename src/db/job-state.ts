@@ -11,7 +11,7 @@ import type {
   SnapshotCounts,
 } from '../domain/job-state.ts'
 import type { CheckpointCounts, CheckpointInProgress } from '../domain/run.ts'
-import type { JobStateRepository } from '../ports.ts'
+import type { JobStateRepository } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 import { columnOf } from './reference.ts'

@@ -2,7 +2,8 @@
 
 import { DomainError } from '../domain/errors.ts'
 import type { JobVersion } from '../domain/resources.ts'
-import type { JobRepository, Scope } from '../ports.ts'
+import type { JobRepository } from '../ports/resources.ts'
+import type { Scope } from '../ports/scope.ts'
 import type { Database, Row } from './client.ts'
 import type { Prisma } from './generated/client.ts'
 import { claimKey } from './idempotency.ts'

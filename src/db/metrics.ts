@@ -1,5 +1,5 @@
 /** What operators watch (`product.md` §7), read in one bounded statement each when somebody scrapes. */
-import type { InstallationGauges, JobGauge, MetricsRepository } from '../ports.ts'
+import type { InstallationGauges, JobGauge, MetricsRepository } from '../ports/metrics.ts'
 import type { Database, Row } from './client.ts'
 import { newestRestorable } from './restorable.ts'
 

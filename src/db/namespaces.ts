@@ -1,5 +1,5 @@
 import { v7 } from 'uuid'
-import type { NamespaceRepository } from '../ports.ts'
+import type { NamespaceRepository } from '../ports/resources.ts'
 import type { Database } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 

@@ -4,7 +4,7 @@
  * past its lease changes nothing. Unchanged polls write nothing at all: the heartbeat vouches for them.
  */
 import type { FollowedJob } from '../domain/run-observation.ts'
-import type { ObservationRepository, ObservedCluster } from '../ports.ts'
+import type { ObservationRepository, ObservedCluster } from '../ports/observation.ts'
 import { toClusterAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { ItemSnapshot } from '../domain/bulk-savepoint.ts'
 import type { BulkSavepointRequest } from '../domain/operation.ts'
-import type { ItemAnswer, OperationWork, OperationWorkRepository } from '../ports.ts'
+import type { ItemAnswer, OperationWork, OperationWorkRepository } from '../ports/operations.ts'
 import type { Database, Row } from './client.ts'
 import { toCounts } from './operations.ts'
 

@@ -14,7 +14,7 @@ import type {
 } from '../domain/operation.ts'
 import { operationPrincipal } from '../domain/operation.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
-import type { OperationRepository } from '../ports.ts'
+import type { OperationRepository } from '../ports/operations.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
 import { startAfter, tokenAfter, toPage } from './paging.ts'

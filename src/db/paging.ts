@@ -4,7 +4,7 @@
  */
 import { validate } from 'uuid'
 import { DomainError } from '../domain/errors.ts'
-import type { PageOf } from '../ports.ts'
+import type { PageOf } from '../ports/scope.ts'
 
 /** Where a page ended. The instant is RFC 3339 with milliseconds, the whole precision of our timestamp columns. */
 export type PageKey = readonly [at: string, id: string]

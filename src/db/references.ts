@@ -1,7 +1,7 @@
 /** Who points at a snapshot. Rows only: what they mean is `domain/references.ts`. */
 import type { RestoredRun } from '../domain/references.ts'
 import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
-import type { ReferenceRepository } from '../ports.ts'
+import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 

@@ -4,7 +4,7 @@
  * locks the owner FOR SHARE. So "nothing refers to it" stays true until it is deleted.
  */
 import { DomainError } from '../domain/errors.ts'
-import type { Scope } from '../ports.ts'
+import type { Scope } from '../ports/scope.ts'
 import type { Database } from './client.ts'
 import { Prisma } from './generated/client.ts'
 

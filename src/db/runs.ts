@@ -1,7 +1,7 @@
 /** Runs of jobs: what was observed of them, and a person's word that one has ended. */
 import type { RunState } from '../domain/resources.ts'
 import type { Run, VersionBasis } from '../domain/run.ts'
-import type { RunRepository, RunRow } from '../ports.ts'
+import type { RunRepository, RunRow } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 import { decodePageToken, encodePageToken, toPage } from './paging.ts'

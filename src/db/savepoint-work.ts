@@ -3,7 +3,12 @@
  * past its lease changes nothing. A status moves only here, in one statement with its transition and its event.
  */
 import { canMove } from '../domain/snapshot-status.ts'
-import type { AttemptEnd, SavepointWork, SavepointWorkRepository, StatusMove } from '../ports.ts'
+import type {
+  AttemptEnd,
+  SavepointWork,
+  SavepointWorkRepository,
+  StatusMove,
+} from '../ports/savepoint-work.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
 import { inBatches } from './batches.ts'
 import type { Database, Row } from './client.ts'

@@ -1,6 +1,6 @@
 /** Snapshots that exist already and are registered. One location is one row: the unique index decides, also between two at once. */
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
-import type { SnapshotRepository } from '../ports.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
 import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'

@@ -5,13 +5,13 @@
 import { DomainError } from '../domain/errors.ts'
 import { notRestorableBecause } from '../domain/restorable.ts'
 import type { Snapshot, Transition } from '../domain/snapshot.ts'
+import type { IdempotencyKey } from '../ports/scope.ts'
 import type {
-  IdempotencyKey,
   NewSavepoint,
   SavepointContext,
   SnapshotFilter,
   SnapshotRepository,
-} from '../ports.ts'
+} from '../ports/snapshots.ts'
 import { inBatches } from './batches.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { findIdempotent, forgetExpiredKey, rememberKey } from './idempotency.ts'

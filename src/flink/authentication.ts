@@ -2,7 +2,8 @@
 import { buildConnector, type Client } from 'undici'
 import { FlinkUnavailableError } from '../domain/errors.ts'
 import type { ClusterAuth, SecretReference } from '../domain/resources.ts'
-import type { ClusterAddress, Secrets } from '../ports.ts'
+import type { ClusterAddress } from '../ports/flink.ts'
+import type { Secrets } from '../ports/storage.ts'
 
 /** Mounted secrets rotate; within this time, or after a 401, the new one is used. */
 const KEEP_SECRET_MS = 60_000

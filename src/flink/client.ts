@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { TriggerRequest } from '../domain/flink.ts'
 import { rootCause } from '../domain/flink-failure.ts'
-import type { FlinkClient } from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
 import { type Answer, readAnswer, unreadable } from './answers.ts'
 import { readCheckpointStatistics, readConfig } from './checkpoint-responses.ts'
 import type { HttpReply, HttpRequest } from './http.ts'

@@ -3,7 +3,8 @@
  * for ever. A pool belongs to a `key`; when url or auth change the key changes and the old pool idles away.
  */
 import { FlinkUnavailableError } from '../domain/errors.ts'
-import type { ClusterAddress, FlinkConnections, Secrets } from '../ports.ts'
+import type { ClusterAddress, FlinkConnections } from '../ports/flink.ts'
+import type { Secrets } from '../ports/storage.ts'
 import { type Authorization, createAuthorization, createConnect } from './authentication.ts'
 import { createFlinkClient } from './client.ts'
 import { type HttpLimits, type HttpLink, type HttpReply, type HttpRequest, openLink, send } from './http.ts'

@@ -1,5 +1,5 @@
 /** Sends nudges. Never throws and never blocks a request: a lost nudge only waits for the sweep. */
-import type { Log, Nudges } from '../ports.ts'
+import type { Log, Nudges } from '../ports/process.ts'
 import { JOB_OPTIONS } from './catalog.ts'
 import type { Producer } from './connection.ts'
 

@@ -15,14 +15,9 @@ import {
 import { DomainError } from '../domain/errors.ts'
 import { operationPrincipal } from '../domain/operation.ts'
 import { backoffMs } from '../domain/savepoint-plan.ts'
-import type {
-  CrashPoint,
-  IdempotencyKey,
-  ItemAnswer,
-  Log,
-  OperationWork,
-  OperationWorkRepository,
-} from '../ports.ts'
+import type { ItemAnswer, OperationWork, OperationWorkRepository } from '../ports/operations.ts'
+import type { CrashPoint, Log } from '../ports/process.ts'
+import type { IdempotencyKey } from '../ports/scope.ts'
 import type { Caller, Services } from './api.ts'
 
 export type AdvanceOperationPorts = {

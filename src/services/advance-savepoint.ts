@@ -5,7 +5,7 @@
  */
 import { DomainError, FlinkUnavailableError, StorageError } from '../domain/errors.ts'
 import { backoffMs, lookAgainInMs, nextStep, type SavepointRefusal } from '../domain/savepoint-plan.ts'
-import type { SavepointWork } from '../ports.ts'
+import type { SavepointWork } from '../ports/savepoint-work.ts'
 import { askFlink } from './ask-flink.ts'
 import { look, lookThenTimeOut } from './conclude-savepoint.ts'
 import {

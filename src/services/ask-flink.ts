@@ -8,13 +8,10 @@ import type { FailureCode, Reason } from '../domain/failure-codes.ts'
 import { type FlinkJob, isTerminal } from '../domain/flink.ts'
 import { type ClassifiedFailure, classifyRefusal } from '../domain/flink-failure.ts'
 import { formatLocation, parseLocation } from '../domain/location.ts'
-import type {
-  CrashPoint,
-  FlinkClient,
-  ObjectStore,
-  SavepointWork,
-  SavepointWorkRepository,
-} from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
+import type { CrashPoint } from '../ports/process.ts'
+import type { SavepointWork, SavepointWorkRepository } from '../ports/savepoint-work.ts'
+import type { ObjectStore } from '../ports/storage.ts'
 
 export type Asked =
   | { kind: 'asked'; at: Date; flinkJobId: string; flinkStartTime: number }

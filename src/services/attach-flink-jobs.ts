@@ -5,7 +5,8 @@
  */
 import { planAttach, type SkippedFlinkJob } from '../domain/attach-plan.ts'
 import { compileGlob } from '../domain/glob.ts'
-import type { ClusterRepository, FlinkConnections, JobRepository, StorageRepository } from '../ports.ts'
+import type { FlinkConnections } from '../ports/flink.ts'
+import type { ClusterRepository, JobRepository, StorageRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { askCluster } from './cluster-errors.ts'

@@ -4,7 +4,7 @@
  * completed savepoint, one without is running, failed or interrupted.
  */
 import { type Location, relativeSegments } from '../domain/location.ts'
-import type { ObjectStore } from '../ports.ts'
+import type { ObjectStore } from '../ports/storage.ts'
 
 export type CompleteChild = { location: Location; metadataModifiedAt: Date | null }
 export type AttemptDirectory = { complete: CompleteChild[]; incomplete: Location[] }

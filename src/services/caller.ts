@@ -1,4 +1,4 @@
-import type { IdempotencyKey, Scope } from '../ports.ts'
+import type { IdempotencyKey, Scope } from '../ports/scope.ts'
 import type { Caller, Idempotency } from './api.ts'
 
 /** The namespace comes only from the caller's key. */

@@ -4,7 +4,8 @@
  */
 import { DomainError, StorageError } from '../domain/errors.ts'
 import { joinLocation, type Location, sameLocation } from '../domain/location.ts'
-import type { ObjectStore, ObjectStores, StorageRepository } from '../ports.ts'
+import type { StorageRepository } from '../ports/resources.ts'
+import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
 import type { Services, StorageCheck } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findStorage } from './find-resource.ts'

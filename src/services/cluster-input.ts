@@ -1,5 +1,5 @@
 import type { ClusterAuth, SecretReference } from '../domain/resources.ts'
-import type { ClusterValues } from '../ports.ts'
+import type { ClusterValues } from '../ports/resources.ts'
 import type { Caller, ClusterInput } from './api.ts'
 import { checkSecrets, readHttpUrl } from './check-input.ts'
 

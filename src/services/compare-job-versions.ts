@@ -1,7 +1,7 @@
 import { renderFlinkConfiguration } from '../domain/flink-configuration.ts'
 import { type FlinkVersion, readFlinkVersion } from '../domain/flink-settings.ts'
 import { diffConfigurations, diffVersions } from '../domain/version-diff.ts'
-import type { ClusterRepository, JobRepository } from '../ports.ts'
+import type { ClusterRepository, JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { refusePlace } from './check-input.ts'

@@ -15,7 +15,7 @@ import {
   type RunChange,
   undecidedRun,
 } from '../domain/run-observation.ts'
-import type { FlinkClient } from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
 import type { CheckpointObserver } from './observe-checkpoints.ts'
 
 export type ComparePorts = { client: FlinkClient; lostAfterMs: number; checkpoints: CheckpointObserver }

@@ -4,7 +4,7 @@
  */
 import { DomainError } from '../domain/errors.ts'
 import type { ClusterFingerprint } from '../domain/resources.ts'
-import type { ClusterRepository, ClusterRow } from '../ports.ts'
+import type { ClusterRepository, ClusterRow } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findCluster, showCluster } from './find-resource.ts'

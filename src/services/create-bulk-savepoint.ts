@@ -1,7 +1,11 @@
 /** Accepts a savepoint of many jobs: the selection of this moment is committed with the operation, then workers take over. */
 import { DomainError } from '../domain/errors.ts'
 import type { BulkSavepointRequest } from '../domain/operation.ts'
-import type { ClusterRepository, Nudges, OperationRepository, Scope, SnapshotRepository } from '../ports.ts'
+import type { OperationRepository } from '../ports/operations.ts'
+import type { Nudges } from '../ports/process.ts'
+import type { ClusterRepository } from '../ports/resources.ts'
+import type { Scope } from '../ports/scope.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { BulkSavepointInput, Command, Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { refuseInput } from './check-input.ts'

@@ -1,7 +1,7 @@
 import { checkSettings } from '../domain/checkpoint-rules.ts'
 import { DomainError } from '../domain/errors.ts'
 import type { JobVersionSpec } from '../domain/resources.ts'
-import type { JobRepository } from '../ports.ts'
+import type { JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { keyReused } from './create-once.ts'

@@ -1,4 +1,5 @@
-import type { ClusterRepository, JobRepository, SnapshotRepository, StorageRepository } from '../ports.ts'
+import type { ClusterRepository, JobRepository, StorageRepository } from '../ports/resources.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { checkName } from './check-input.ts'

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { Inserted } from '../ports.ts'
+import type { Inserted } from '../ports/scope.ts'
 import type { Created } from './api.ts'
 
 /** The resource that an insert came to: the new one, or the current state of the first request's. */

@@ -1,4 +1,4 @@
-import type { StorageRepository } from '../ports.ts'
+import type { StorageRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { checkName } from './check-input.ts'

@@ -11,7 +11,9 @@ import {
   sameLocation,
   snapshotDirectory,
 } from '../domain/location.ts'
-import type { FlinkClient, ObjectStore, SavepointWork } from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
+import type { SavepointWork } from '../ports/savepoint-work.ts'
+import type { ObjectStore } from '../ports/storage.ts'
 import { type AttemptDirectory, readAttemptDirectory } from './attempt-directory.ts'
 
 export type Outcome =

@@ -5,10 +5,10 @@ import type {
   ClusterRepository,
   ClusterRow,
   JobRepository,
-  Scope,
   StorageRepository,
   StorageRow,
-} from '../ports.ts'
+} from '../ports/resources.ts'
+import type { Scope } from '../ports/scope.ts'
 
 /** What the path names is NOT_FOUND; what the body or a filter refers to is REFERENCE_NOT_FOUND. */
 type MissingCode = Extract<ErrorCode, 'NOT_FOUND' | 'REFERENCE_NOT_FOUND'>

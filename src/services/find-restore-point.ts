@@ -20,14 +20,10 @@ import {
   type RestoreDecision,
   type RestoreQuestion,
 } from '../domain/restore-point.ts'
-import type {
-  JobRepository,
-  ObjectStores,
-  RestorePointRepository,
-  Scope,
-  StorageRepository,
-  StorageRow,
-} from '../ports.ts'
+import type { JobRepository, StorageRepository, StorageRow } from '../ports/resources.ts'
+import type { RestorePointRepository } from '../ports/runs.ts'
+import type { Scope } from '../ports/scope.ts'
+import type { ObjectStores } from '../ports/storage.ts'
 import type { RestorePoint, Services } from './api.ts'
 import { readCheckpointId } from './attempt-directory.ts'
 import { scopeOf } from './caller.ts'

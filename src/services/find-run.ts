@@ -1,5 +1,6 @@
 import { DomainError } from '../domain/errors.ts'
-import type { RunRepository, RunRow, Scope } from '../ports.ts'
+import type { RunRepository, RunRow } from '../ports/runs.ts'
+import type { Scope } from '../ports/scope.ts'
 
 export async function findRun(runs: Pick<RunRepository, 'find'>, scope: Scope, id: string): Promise<RunRow> {
   const run = await runs.find(scope, id)

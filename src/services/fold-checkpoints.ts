@@ -2,7 +2,7 @@
  * Keeps checkpoint rows few. A round looks at a slice of the jobs and goes on where the last one stopped, so it costs the
  * same however many jobs there are: with 100,000 jobs and one worker every job's turn comes about every 20 minutes.
  */
-import type { CheckpointHistoryRepository } from '../ports.ts'
+import type { CheckpointHistoryRepository } from '../ports/runs.ts'
 
 export type FoldOptions = {
   history: CheckpointHistoryRepository

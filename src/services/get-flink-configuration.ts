@@ -1,7 +1,7 @@
 import { fillDefaults, readSettings, startToStartMs } from '../domain/checkpoint-settings.ts'
 import { renderFlinkConfiguration } from '../domain/flink-configuration.ts'
 import { readFlinkVersion } from '../domain/flink-settings.ts'
-import type { ClusterRepository, JobRepository } from '../ports.ts'
+import type { ClusterRepository, JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { refusePlace } from './check-input.ts'

@@ -1,6 +1,7 @@
 import { DomainError } from '../domain/errors.ts'
 import type { Operation } from '../domain/operation.ts'
-import type { OperationRepository, Scope } from '../ports.ts'
+import type { OperationRepository } from '../ports/operations.ts'
+import type { Scope } from '../ports/scope.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 

@@ -1,5 +1,5 @@
 import type { Run } from '../domain/run.ts'
-import type { RunRepository, RunRow } from '../ports.ts'
+import type { RunRepository, RunRow } from '../ports/runs.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findRun } from './find-run.ts'

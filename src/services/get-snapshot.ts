@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { SnapshotRepository } from '../ports.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { Services } from './api.ts'
 
 export const getSnapshot =

@@ -1,4 +1,4 @@
-import type { StorageRepository } from '../ports.ts'
+import type { StorageRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findStorage, showStorage } from './find-resource.ts'

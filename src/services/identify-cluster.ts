@@ -1,7 +1,9 @@
 /** What a cluster says of itself: version, capabilities, who it is, what its configuration restores. */
 import { locationKey, parseLocation, snapshotDirectory } from '../domain/location.ts'
 import type { ClusterFingerprint } from '../domain/resources.ts'
-import type { FlinkClient, Log, ObservationRepository, ObservedCluster } from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
+import type { ObservationRepository, ObservedCluster } from '../ports/observation.ts'
+import type { Log } from '../ports/process.ts'
 
 type Ports = { observations: ObservationRepository; log: Log }
 

@@ -1,7 +1,8 @@
 /** What runs on a cluster now, asked of Flink with one call, and which of our jobs follows what. */
 import type { Followers } from '../domain/attach-plan.ts'
 import { type FlinkJob, isTerminal } from '../domain/flink.ts'
-import type { ClusterRepository, FlinkConnections, JobRepository } from '../ports.ts'
+import type { FlinkConnections } from '../ports/flink.ts'
+import type { ClusterRepository, JobRepository } from '../ports/resources.ts'
 import type { FlinkJobItem, Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { askCluster } from './cluster-errors.ts'

@@ -1,4 +1,4 @@
-import type { JobRepository } from '../ports.ts'
+import type { JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findJob } from './find-resource.ts'

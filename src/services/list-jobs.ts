@@ -1,5 +1,5 @@
 import { parseLabels } from '../domain/labels.ts'
-import type { ClusterRepository, JobRepository } from '../ports.ts'
+import type { ClusterRepository, JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findCluster } from './find-resource.ts'

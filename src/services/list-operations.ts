@@ -1,4 +1,4 @@
-import type { OperationRepository } from '../ports.ts'
+import type { OperationRepository } from '../ports/operations.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { toPage, toPageRequest } from './list-page.ts'

@@ -1,4 +1,4 @@
-import type { PageOf, PageRequest } from '../ports.ts'
+import type { PageOf, PageRequest } from '../ports/scope.ts'
 import type { Page, PageQuery } from './api.ts'
 
 const DEFAULT_PAGE_SIZE = 50

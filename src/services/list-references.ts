@@ -1,6 +1,6 @@
 import { DomainError } from '../domain/errors.ts'
 import { listUses } from '../domain/references.ts'
-import type { ReferenceRepository } from '../ports.ts'
+import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 

@@ -1,4 +1,5 @@
-import type { JobRepository, RunRepository } from '../ports.ts'
+import type { JobRepository } from '../ports/resources.ts'
+import type { RunRepository } from '../ports/runs.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findJob } from './find-resource.ts'

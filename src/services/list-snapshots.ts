@@ -1,5 +1,6 @@
 import { parseLabels } from '../domain/labels.ts'
-import type { JobRepository, SnapshotFilter, SnapshotRepository } from '../ports.ts'
+import type { JobRepository } from '../ports/resources.ts'
+import type { SnapshotFilter, SnapshotRepository } from '../ports/snapshots.ts'
 import type { Services } from './api.ts'
 import { findJob } from './find-resource.ts'
 

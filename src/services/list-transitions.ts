@@ -1,4 +1,4 @@
-import type { SnapshotRepository } from '../ports.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { Services } from './api.ts'
 import { getSnapshot } from './get-snapshot.ts'
 

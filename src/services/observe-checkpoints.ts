@@ -17,7 +17,8 @@ import {
   isTerminal,
 } from '../domain/flink.ts'
 import type { FollowedJob, KnownRun, Listing } from '../domain/run-observation.ts'
-import type { CheckpointRepository, FlinkClient, ObservedCluster } from '../ports.ts'
+import type { FlinkClient } from '../ports/flink.ts'
+import type { CheckpointRepository, ObservedCluster } from '../ports/observation.ts'
 
 export type CheckpointObserverPorts = {
   checkpoints: CheckpointRepository

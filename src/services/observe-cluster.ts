@@ -6,7 +6,9 @@
  */
 import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
 import { type FollowedJob, indexListing } from '../domain/run-observation.ts'
-import type { FlinkClient, FlinkConnections, Log, ObservationRepository, ObservedCluster } from '../ports.ts'
+import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
+import type { ObservationRepository, ObservedCluster } from '../ports/observation.ts'
+import type { Log } from '../ports/process.ts'
 import { compareJobs } from './compare-jobs.ts'
 import { describeCluster, identifyCluster } from './identify-cluster.ts'
 import type { CheckpointObserver } from './observe-checkpoints.ts'

@@ -3,7 +3,8 @@
  * silent for longer than its lease takes a new id: what it owned belongs to others now.
  */
 import type { FollowedJob } from '../domain/run-observation.ts'
-import type { Log, ObservationRepository, ObservedCluster } from '../ports.ts'
+import type { ObservationRepository, ObservedCluster } from '../ports/observation.ts'
+import type { Log } from '../ports/process.ts'
 import type { ClusterObserver } from './observe-cluster.ts'
 
 export type ObserveClustersPorts = {

@@ -1,7 +1,8 @@
 /** Asks the cluster here and now. What goes wrong is the answer, not an error: that is what a probe is for. */
 import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
 import type { FlinkClusterInfo } from '../domain/flink.ts'
-import type { ClusterAddress, ClusterRepository, FlinkConnections } from '../ports.ts'
+import type { ClusterAddress, FlinkConnections } from '../ports/flink.ts'
+import type { ClusterRepository } from '../ports/resources.ts'
 import type { ProbeResult, Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { CLUSTER_CODES } from './cluster-errors.ts'

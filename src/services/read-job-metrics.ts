@@ -1,4 +1,4 @@
-import type { MetricsRepository } from '../ports.ts'
+import type { MetricsRepository } from '../ports/metrics.ts'
 import type { Services } from './api.ts'
 
 export const readJobMetrics =

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { JobStateRepository } from '../ports.ts'
+import type { JobStateRepository } from '../ports/runs.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 

@@ -16,16 +16,10 @@ import {
   snapshotDirectory,
 } from '../domain/location.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
-import type {
-  IdempotencyKey,
-  JobRepository,
-  ObjectStore,
-  ObjectStores,
-  Scope,
-  SnapshotRepository,
-  StorageRepository,
-  StorageRow,
-} from '../ports.ts'
+import type { JobRepository, StorageRepository, StorageRow } from '../ports/resources.ts'
+import type { IdempotencyKey, Scope } from '../ports/scope.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
+import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
 import type { Command, RegisterSnapshotInput, Services } from './api.ts'
 import { readCheckpointId } from './attempt-directory.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'

@@ -6,7 +6,9 @@
 import { DomainError } from '../domain/errors.ts'
 import { formatLocation, joinLocation, parseLocation } from '../domain/location.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
-import type { CrashPoint, IdempotencyKey, Nudges, SavepointContext, SnapshotRepository } from '../ports.ts'
+import type { CrashPoint, Nudges } from '../ports/process.ts'
+import type { IdempotencyKey } from '../ports/scope.ts'
+import type { SavepointContext, SnapshotRepository } from '../ports/snapshots.ts'
 import type { Caller, Command, SavepointInput, Services } from './api.ts'
 
 export type RequestSavepointPorts = {

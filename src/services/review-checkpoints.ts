@@ -5,14 +5,9 @@
  */
 import { StorageError } from '../domain/errors.ts'
 import { joinLocation, parseLocation } from '../domain/location.ts'
-import type {
-  CheckpointRepository,
-  CheckpointReview,
-  Log,
-  ObjectStores,
-  ReviewFinding,
-  StoredObject,
-} from '../ports.ts'
+import type { CheckpointRepository, CheckpointReview, ReviewFinding } from '../ports/observation.ts'
+import type { Log } from '../ports/process.ts'
+import type { ObjectStores, StoredObject } from '../ports/storage.ts'
 
 export type ReviewPorts = {
   checkpoints: CheckpointRepository

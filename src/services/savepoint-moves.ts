@@ -1,18 +1,11 @@
 /** What every step of a savepoint ends in: its ports, the writes that give the lease back, and the pause before the next. */
 import type { Reason } from '../domain/failure-codes.ts'
 import { lateLookInMs, type PlanLimits } from '../domain/savepoint-plan.ts'
-import type {
-  CrashPoint,
-  FlinkClient,
-  FlinkConnections,
-  Log,
-  ObjectStore,
-  ObjectStores,
-  SavepointMeter,
-  SavepointWork,
-  SavepointWorkRepository,
-  StatusMove,
-} from '../ports.ts'
+import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
+import type { SavepointMeter } from '../ports/metrics.ts'
+import type { CrashPoint, Log } from '../ports/process.ts'
+import type { SavepointWork, SavepointWorkRepository, StatusMove } from '../ports/savepoint-work.ts'
+import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
 
 export type AdvanceLimits = PlanLimits & {
   /** Attempts that count (those after a rescale do not). */

@@ -1,7 +1,7 @@
 /** Whether the parts of a storage fit together. A change is checked as the whole that it would make. */
 import { formatLocation, isInsideOrEqual, type Location, parseLocation } from '../domain/location.ts'
 import type { StorageProvider } from '../domain/resources.ts'
-import type { StorageValues } from '../ports.ts'
+import type { StorageValues } from '../ports/resources.ts'
 import type { Caller, StorageInput } from './api.ts'
 import { checkSecrets, readHttpUrl, refuseInput } from './check-input.ts'
 

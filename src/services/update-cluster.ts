@@ -1,4 +1,4 @@
-import type { ClusterRepository } from '../ports.ts'
+import type { ClusterRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { atVersion } from './at-version.ts'
 import { scopeOf } from './caller.ts'

@@ -1,4 +1,5 @@
-import type { ClusterRepository, JobRepository, Scope, StorageRepository } from '../ports.ts'
+import type { ClusterRepository, JobRepository, StorageRepository } from '../ports/resources.ts'
+import type { Scope } from '../ports/scope.ts'
 import type { JobInput, Services } from './api.ts'
 import { atVersion } from './at-version.ts'
 import { scopeOf } from './caller.ts'

@@ -1,5 +1,5 @@
 import type { Storage } from '../domain/resources.ts'
-import type { StorageRepository } from '../ports.ts'
+import type { StorageRepository } from '../ports/resources.ts'
 import type { Services, StorageInput } from './api.ts'
 import { atVersion } from './at-version.ts'
 import { scopeOf } from './caller.ts'

@@ -1,5 +1,5 @@
 /** Waits for an operation to end, with the same shared statement per tick as snapshots have. */
-import type { OperationRepository } from '../ports.ts'
+import type { OperationRepository } from '../ports/operations.ts'
 import type { Services } from './api.ts'
 import { getOperation } from './get-operation.ts'
 import type { SnapshotWaiters } from './wait-for-snapshot.ts'

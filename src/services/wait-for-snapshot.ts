@@ -2,7 +2,7 @@
  * Waits for a snapshot to be decided. All waiters of a process share one statement per tick, so a thousand waiting
  * pipelines cost what one does, and nothing is lost when Postgres restarts in between.
  */
-import type { SnapshotRepository } from '../ports.ts'
+import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { Services } from './api.ts'
 import { getSnapshot } from './get-snapshot.ts'
 

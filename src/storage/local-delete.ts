@@ -1,7 +1,7 @@
 import { rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Location, relativeSegments } from '../domain/location.ts'
-import type { DeleteFailure } from '../ports.ts'
+import type { DeleteFailure } from '../ports/storage.ts'
 import { findUnsafe, requireInside } from './guard.ts'
 import { codeOf, isMissing } from './local-errors.ts'
 import { isPathInside, resolveEntry, resolveTarget } from './local-paths.ts'

@@ -5,7 +5,7 @@
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Location } from '../domain/location.ts'
-import type { ObjectPage, StoredObject } from '../ports.ts'
+import type { ObjectPage, StoredObject } from '../ports/storage.ts'
 import { isMissing } from './local-errors.ts'
 import { resolveTarget } from './local-paths.ts'
 

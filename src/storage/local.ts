@@ -5,7 +5,7 @@ import { type FileHandle, mkdir, open, rename, rm, stat, writeFile } from 'node:
 import { dirname } from 'node:path'
 import { StorageError } from '../domain/errors.ts'
 import { formatLocation, type Location } from '../domain/location.ts'
-import type { ObjectPage, StoredObject } from '../ports.ts'
+import type { ObjectPage, StoredObject } from '../ports/storage.ts'
 import { requireBelow, requireObjectBelow } from './guard.ts'
 import { deleteFiles } from './local-delete.ts'
 import { toLocalError } from './local-errors.ts'

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../ports.ts'
+import type { ObjectStore } from '../ports/storage.ts'
 
 /** An object store that holds connections. */
 export type OpenStore = ObjectStore & { close(): void }

@@ -1,7 +1,7 @@
 /** What differs between stores that speak S3. One row per provider; nothing else in this folder asks who it talks to. */
 import { DomainError } from '../domain/errors.ts'
 import type { StorageProvider } from '../domain/resources.ts'
-import type { StorageAddress } from '../ports.ts'
+import type { StorageAddress } from '../ports/storage.ts'
 
 export type S3Provider = Exclude<StorageProvider, 'local' | 'flink-only'>
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { StorageError } from '../domain/errors.ts'
 import type { StorageCredentials } from '../domain/resources.ts'
-import type { Secrets, StorageAddress } from '../ports.ts'
+import type { Secrets, StorageAddress } from '../ports/storage.ts'
 import type { Addressing } from './providers.ts'
 
 export type S3Limits = {

@@ -1,7 +1,7 @@
 import { type _Error, DeleteObjectsCommand } from '@aws-sdk/client-s3'
 import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
-import type { DeleteFailure } from '../ports.ts'
+import type { DeleteFailure } from '../ports/storage.ts'
 import { type KeyFailure, runInBatches } from './delete-batches.ts'
 import { findUnsafe, requireInside, withoutFolderMark } from './guard.ts'
 import { ask, keyOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'

@@ -1,7 +1,7 @@
 import { type _Object, ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
-import type { ObjectPage, StoredObject } from '../ports.ts'
+import type { ObjectPage, StoredObject } from '../ports/storage.ts'
 import { requireBelow } from './guard.ts'
 import { ask, prefixOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
 import { isNotFound, namesMissingKey } from './s3-errors.ts'

@@ -1,7 +1,7 @@
 /** The object store on the S3 protocol. Every location passes the guard before a request is built from it. */
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import type { Location } from '../domain/location.ts'
-import type { Secrets, StorageAddress } from '../ports.ts'
+import type { Secrets, StorageAddress } from '../ports/storage.ts'
 import { requireObjectBelow } from './guard.ts'
 import type { OpenStore } from './open-store.ts'
 import { resolveAddressing, type S3Provider } from './providers.ts'

@@ -7,7 +7,7 @@ import { open, realpath } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import { DomainError } from '../domain/errors.ts'
 import { secretPrefix } from '../domain/secret-reference.ts'
-import type { Secrets } from '../ports.ts'
+import type { Secrets } from '../ports/storage.ts'
 
 export type SecretsOptions = {
   env: Readonly<Record<string, string | undefined>>

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { ObjectStores, Secrets, StorageAddress } from '../ports.ts'
+import type { ObjectStores, Secrets, StorageAddress } from '../ports/storage.ts'
 import { openLocalStore } from './local.ts'
 import { type OpenStore, SharedStore } from './open-store.ts'
 import { resolveAddressing } from './providers.ts'

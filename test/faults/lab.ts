@@ -17,15 +17,12 @@ import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
 import { DomainError } from '../../src/domain/errors.ts'
 import { createFlinkConnections } from '../../src/flink/connections.ts'
-import type {
-  FlinkClient,
-  FlinkConnections,
-  Log,
-  ObjectStores,
-  ObservationRepository,
-  SavepointWorkRepository,
-  SnapshotRepository,
-} from '../../src/ports.ts'
+import type { FlinkClient, FlinkConnections } from '../../src/ports/flink.ts'
+import type { ObservationRepository } from '../../src/ports/observation.ts'
+import type { Log } from '../../src/ports/process.ts'
+import type { SavepointWorkRepository } from '../../src/ports/savepoint-work.ts'
+import type { SnapshotRepository } from '../../src/ports/snapshots.ts'
+import type { ObjectStores } from '../../src/ports/storage.ts'
 import { sweepSavepoints } from '../../src/services/advance-savepoint.ts'
 import type { Caller, SavepointInput } from '../../src/services/api.ts'
 import { createCheckpointObserver } from '../../src/services/observe-checkpoints.ts'

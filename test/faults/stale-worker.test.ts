@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createDatabase, type TestDatabase } from '../../dev/services/database.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
-import type { SavepointWork, SavepointWorkRepository, StatusMove } from '../../src/ports.ts'
+import type { SavepointWork, SavepointWorkRepository, StatusMove } from '../../src/ports/savepoint-work.ts'
 import { MIGRATIONS } from '../support/database.ts'
 import { checkHistory } from './checker.ts'
 import { createGate, type Lab, LEASE_MS, openLab } from './lab.ts'

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { readConfig } from '../../src/config.ts'
 import { createCheckpointHistoryRepository } from '../../src/db/checkpoint-history.ts'
 import { createJobStateRepository } from '../../src/db/job-state.ts'
-import type { CheckpointHistoryRepository } from '../../src/ports.ts'
+import type { CheckpointHistoryRepository } from '../../src/ports/runs.ts'
 import { createCheckpointFolder } from '../../src/services/fold-checkpoints.ts'
 import { startWorker } from '../../src/worker.ts'
 import { until } from '../support/api.ts'

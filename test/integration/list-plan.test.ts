@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Database } from '../../src/db/client.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
-import type { SnapshotFilter } from '../../src/ports.ts'
+import type { SnapshotFilter } from '../../src/ports/snapshots.ts'
 import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
 import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
 import { FAILED_ROWS, seedSnapshots } from '../support/seed-snapshots.ts'

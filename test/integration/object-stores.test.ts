@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import type { ObjectStores } from '../../src/ports.ts'
+import type { ObjectStores } from '../../src/ports/storage.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
 import { type ScriptedS3, sendListing, startScriptedS3 } from '../support/scripted-s3.ts'
 import { fixedSecrets, storageAddress } from '../support/storage-address.ts'

@@ -13,7 +13,8 @@ import type {
   JobException,
 } from '../../src/domain/flink.ts'
 import type { Snapshot } from '../../src/domain/snapshot.ts'
-import type { FlinkClient, ObjectStores } from '../../src/ports.ts'
+import type { FlinkClient } from '../../src/ports/flink.ts'
+import type { ObjectStores } from '../../src/ports/storage.ts'
 import { createCheckpointObserver } from '../../src/services/observe-checkpoints.ts'
 import { createClusterObserver } from '../../src/services/observe-cluster.ts'
 import { reviewCheckpoints } from '../../src/services/review-checkpoints.ts'

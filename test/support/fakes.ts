@@ -7,7 +7,9 @@ import {
   parseLocation,
   sameLocation,
 } from '../../src/domain/location.ts'
-import type { FlinkClient, ObjectStore, SavepointWork } from '../../src/ports.ts'
+import type { FlinkClient } from '../../src/ports/flink.ts'
+import type { SavepointWork } from '../../src/ports/savepoint-work.ts'
+import type { ObjectStore } from '../../src/ports/storage.ts'
 
 const unasked = (what: string) => async (): Promise<never> => {
   throw new Error(`the test did not expect ${what}`)

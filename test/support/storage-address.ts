@@ -1,5 +1,5 @@
 import { parseLocation } from '../../src/domain/location.ts'
-import type { Secrets, StorageAddress } from '../../src/ports.ts'
+import type { Secrets, StorageAddress } from '../../src/ports/storage.ts'
 
 export const storageAddress = (uri: string, overrides: Partial<StorageAddress> = {}): StorageAddress => ({
   key: `${uri} ${overrides.endpoint}`,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { FlinkUnavailableError, StorageError } from '../../src/domain/errors.ts'
 import { formatLocation } from '../../src/domain/location.ts'
-import type { FlinkClient, ObjectStore } from '../../src/ports.ts'
+import type { FlinkClient } from '../../src/ports/flink.ts'
+import type { ObjectStore } from '../../src/ports/storage.ts'
 import { findOutcome } from '../../src/services/find-outcome.ts'
 import {
   checkpointEntry,

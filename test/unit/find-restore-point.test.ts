@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { DomainError, StorageError } from '../../src/domain/errors.ts'
 import { formatLocation, isInside, type Location, parseLocation } from '../../src/domain/location.ts'
 import type { CandidateFacts, Restore } from '../../src/domain/restore-point.ts'
-import type { StorageRow } from '../../src/ports.ts'
+import type { StorageRow } from '../../src/ports/resources.ts'
 import { findRestorePoint, type RestorePointPorts } from '../../src/services/find-restore-point.ts'
 import { fakeStore } from '../support/fakes.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { CheckpointHistoryRepository } from '../../src/ports.ts'
+import type { CheckpointHistoryRepository } from '../../src/ports/runs.ts'
 import { createCheckpointFolder } from '../../src/services/fold-checkpoints.ts'
 
 const JOBS = ['a', 'b', 'c', 'd', 'e']

@@ -1,0 +1,52 @@
+/** One Flink cluster as services ask it. */
+import type {
+  CheckpointConfig,
+  CheckpointPoll,
+  CheckpointStatistics,
+  ClusterSettings,
+  FlinkClusterInfo,
+  FlinkJob,
+  JobException,
+  SavepointAnswer,
+  TriggerAnswer,
+  TriggerRequest,
+} from '../domain/flink.ts'
+import type { ClusterAuth } from '../domain/resources.ts'
+
+/** How to reach one cluster; `key` changes when url or auth change, so that a connection pool is never stale. */
+export type ClusterAddress = { key: string; namespace: string; url: string; auth: ClusterAuth }
+
+/**
+ * One Flink JobManager REST address. Every method throws FlinkUnavailableError when Flink could not be asked
+ * (refused, timed out, 5xx, leader election, over-long or unreadable answer); that is never a failed savepoint.
+ */
+export interface FlinkClient {
+  /** GET /config: version and capabilities. */
+  describeCluster(): Promise<FlinkClusterInfo>
+  /** GET /jobmanager/config: HA and Kubernetes cluster id and the recovery path, null where not reported. */
+  readSettings(): Promise<ClusterSettings>
+  /** GET /jobs/overview: the one cheap poll of a cluster. */
+  listJobs(): Promise<FlinkJob[]>
+  /** GET /jobs/:id; null when this JobManager does not know the job now (which is not an end). */
+  findJob(flinkJobId: string): Promise<FlinkJob | null>
+  /** GET /jobs/:id/exceptions, newest first; empty when the job is unknown. */
+  listExceptions(flinkJobId: string): Promise<JobException[]>
+  /** GET /jobs/:id/checkpoints; null when the job is unknown or has no checkpoint coordinator. */
+  readCheckpoints(flinkJobId: string): Promise<CheckpointStatistics | null>
+  /** The same for an observer: `tag` is that of the last answer it has seen. */
+  pollCheckpoints(flinkJobId: string, tag: string | null): Promise<CheckpointPoll>
+  /** `tidemark.version` of GET /jobs/:id/config; null when it declares none or the job is unknown. */
+  readDeclaredVersion(flinkJobId: string): Promise<number | null>
+  /** GET /jobs/:id/checkpoints/config; null when the job is unknown or has no checkpoint coordinator. */
+  readCheckpointConfig(flinkJobId: string): Promise<CheckpointConfig | null>
+  /** POST /jobs/:id/savepoints with our own trigger id. Never retried by the client. */
+  triggerSavepoint(request: TriggerRequest): Promise<TriggerAnswer>
+  /** GET /jobs/:id/savepoints/:triggerid, for savepoints and stops. */
+  readSavepoint(flinkJobId: string, triggerId: string): Promise<SavepointAnswer>
+}
+
+export interface FlinkConnections {
+  /** The client of a cluster; its pool is kept while used and closed when idle. */
+  to(cluster: ClusterAddress): FlinkClient
+  close(): Promise<void>
+}
