@@ -1,7 +1,7 @@
 /** Versions of a job: immutable, numbered without gaps from 1. The lock on the job makes the next number ours alone. */
 
 import { DomainError } from '../domain/errors.ts'
-import type { JobVersion } from '../domain/resources.ts'
+import type { JobVersion } from '../domain/job-version.ts'
 import type { JobRepository } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { Database, Row } from './client.ts'

@@ -1,13 +1,9 @@
 /** What our jsonb columns hold. They are written by us alone, so a value that does not fit is a bug and says so. */
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import type {
-  ClusterAuth,
-  ClusterCapabilities,
-  ClusterFingerprint,
-  JobVersionSpec,
-  StorageCredentials,
-} from '../domain/resources.ts'
+import type { ClusterCapabilities } from '../domain/capabilities.ts'
+import type { JobVersionSpec } from '../domain/job-version.ts'
+import type { ClusterAuth, ClusterFingerprint, StorageCredentials } from '../domain/resources.ts'
 import type { Labels } from '../domain/snapshot.ts'
 
 const secret = Type.Union([Type.Object({ env: Type.String() }), Type.Object({ file: Type.String() })])

@@ -1,5 +1,16 @@
 /** What a cluster cannot do, since which Flink version one can, and the way out (`flink-rest-api.md` §12). */
-import type { ClusterCapabilities } from './resources.ts'
+
+/** What a cluster can do, read from its version and its own answers (`flink-rest-api.md` §12). */
+export type ClusterCapabilities = {
+  /** 1.15: our own trigger ids, formats, 404 for unknown operations. Without it we trigger nothing. */
+  idempotentTriggers: boolean
+  /** 1.17 */
+  triggerCheckpoint: boolean
+  /** `features.web-submit` of `/config`: the jar endpoints answer. */
+  jarSubmission: boolean
+  /** 1.20: `claimMode` and the new configuration keys. */
+  claimMode: boolean
+}
 
 export const CLUSTER_FEATURES = [
   'SAVEPOINTS',

@@ -14,7 +14,7 @@ import {
   textOf,
 } from './checkpoint-settings.ts'
 import { definitionOf, type SettingName } from './flink-settings.ts'
-import type { JobVersionSpec } from './resources.ts'
+import type { JobVersionSpec } from './job-version.ts'
 
 type Rule = {
   code: string

@@ -17,7 +17,7 @@ import {
   type SettingValue,
   settingOfKey,
 } from './flink-settings.ts'
-import type { JobVersionSpec } from './resources.ts'
+import type { JobVersion, JobVersionSpec } from './job-version.ts'
 
 /** Kept when nobody says how many: T-32. Flink's own default is 1. */
 const DEFAULT_NUM_RETAINED = 5
@@ -276,3 +276,6 @@ export function startToStartMs(
   const busyMs = maxConcurrent === 1 ? durationMs + minPauseMs : Math.ceil(durationMs / maxConcurrent)
   return Math.max(effectiveIntervalMs(settings), busyMs)
 }
+
+/** How a version reads to whoever asks: as given, with its defaults filled in and what Flink would ignore in silence. */
+export type JobVersionView = JobVersion & { effective: EffectiveSettings; warnings: Finding[] }

@@ -18,7 +18,7 @@ import {
   type SettingName,
   type SettingValue,
 } from './flink-settings.ts'
-import type { JobVersionSpec } from './resources.ts'
+import type { JobVersionSpec } from './job-version.ts'
 
 type RenderedConfiguration = { configuration: Record<string, string>; warnings: Finding[] }
 

@@ -1,5 +1,6 @@
 /** Flink's answers as outcomes. Could-not-ask is never one of them: the client throws FlinkUnavailableError instead. */
-import type { ClusterCapabilities, ClusterFingerprint } from './resources.ts'
+import type { ClusterCapabilities } from './capabilities.ts'
+import type { ClusterFingerprint } from './resources.ts'
 import type { SavepointFormat } from './snapshot.ts'
 
 export const FLINK_JOB_STATES = [

@@ -1,6 +1,5 @@
 /** What the API calls clusters, storages, jobs and job versions. Instants are RFC 3339 UTC with milliseconds. */
-import type { UnsupportedFeature } from './capabilities.ts'
-import type { EffectiveSettings, Finding } from './checkpoint-settings.ts'
+import type { ClusterCapabilities, UnsupportedFeature } from './capabilities.ts'
 import type { Labels, Reference } from './snapshot.ts'
 
 /** A secret is never in the database: only where the installation keeps it. */
@@ -14,18 +13,6 @@ export type ClusterAuth =
 
 export const CLUSTER_MODES = ['MANAGE', 'OBSERVE_ONLY'] as const
 export type ClusterMode = (typeof CLUSTER_MODES)[number]
-
-/** What a cluster can do, read from its version and its own answers (`flink-rest-api.md` §12). */
-export type ClusterCapabilities = {
-  /** 1.15: our own trigger ids, formats, 404 for unknown operations. Without it we trigger nothing. */
-  idempotentTriggers: boolean
-  /** 1.17 */
-  triggerCheckpoint: boolean
-  /** `features.web-submit` of `/config`: the jar endpoints answer. */
-  jarSubmission: boolean
-  /** 1.20: `claimMode` and the new configuration keys. */
-  claimMode: boolean
-}
 
 export type ClusterFingerprint = { haClusterId: string | null; kubernetesClusterId: string | null }
 
@@ -135,25 +122,3 @@ export type Job = {
   updatedAt: string
   etag: string
 }
-
-/** As given. `checkpointing` and `state` are checked when a version is created; versions from before may hold anything there. */
-export type JobVersionSpec = {
-  artifact?: string
-  entryClass?: string
-  programArgs?: string[]
-  parallelism?: number
-  maxParallelism?: number
-  checkpointing?: Record<string, unknown>
-  state?: Record<string, unknown>
-  flinkConfiguration?: Record<string, string>
-}
-
-export type JobVersion = JobVersionSpec & {
-  number: number
-  labels: Labels
-  createdAt: string
-  createdBy: string
-}
-
-/** How a version reads to whoever asks: as given, with its defaults filled in and what Flink would ignore in silence. */
-export type JobVersionView = JobVersion & { effective: EffectiveSettings; warnings: Finding[] }

@@ -1,5 +1,5 @@
 /** What changed from one version to another: leaf by leaf on the settings with their defaults, key by key on what is sent. */
-import type { JobVersionView } from './resources.ts'
+import type { JobVersionView } from './checkpoint-settings.ts'
 
 export type Change = { pointer: string; before: unknown; after: unknown }
 export type KeyChange = { key: string; before: string | null; after: string | null }

@@ -1,7 +1,9 @@
 /** What an observer of clusters reads and writes. */
+
+import type { ClusterCapabilities } from '../domain/capabilities.ts'
 import type { CheckpointReport } from '../domain/checkpoint-observation.ts'
 import type { CheckpointConfig, ClusterFingerprint } from '../domain/flink.ts'
-import type { ClusterCapabilities, RunState } from '../domain/resources.ts'
+import type { RunState } from '../domain/resources.ts'
 import type { FollowedJob, RunChange } from '../domain/run-observation.ts'
 import type { ClusterAddress } from './flink.ts'
 import type { StorageAddress } from './storage.ts'

@@ -1,8 +1,9 @@
 /** Namespaces, clusters, storages, jobs and their versions. */
 import type { AttachCandidate, Followers } from '../domain/attach-plan.ts'
 import type { ClusterFingerprint } from '../domain/flink.ts'
+import type { JobVersion, JobVersionSpec } from '../domain/job-version.ts'
 import type { Location } from '../domain/location.ts'
-import type { Cluster, Job, JobAttachment, JobVersion, JobVersionSpec, Storage } from '../domain/resources.ts'
+import type { Cluster, Job, JobAttachment, Storage } from '../domain/resources.ts'
 import type { Labels, Reference } from '../domain/snapshot.ts'
 import type { ClusterAddress } from './flink.ts'
 import type { IdempotencyKey, Inserted, PageOf, PageRequest, Scope } from './scope.ts'

@@ -1,9 +1,10 @@
 /** What the HTTP layer may ask for: every service, one verb each. Implementations stand in the file of the same name. */
 
 import type { SkippedFlinkJob } from '../domain/attach-plan.ts'
-import type { Finding } from '../domain/checkpoint-settings.ts'
+import type { Finding, JobVersionView } from '../domain/checkpoint-settings.ts'
 import type { FlinkJobState } from '../domain/flink.ts'
 import type { JobState } from '../domain/job-state.ts'
+import type { JobVersionSpec } from '../domain/job-version.ts'
 import type { BulkSavepointOptions, Operation, OperationSummary } from '../domain/operation.ts'
 import type { SnapshotUse } from '../domain/references.ts'
 import type {
@@ -13,8 +14,6 @@ import type {
   ClusterMode,
   Job,
   JobAttachment,
-  JobVersionSpec,
-  JobVersionView,
   Storage,
   StorageCredentials,
   StorageProvider,

@@ -1,6 +1,6 @@
 import { checkSettings } from '../domain/checkpoint-rules.ts'
 import { DomainError } from '../domain/errors.ts'
-import type { JobVersionSpec } from '../domain/resources.ts'
+import type { JobVersionSpec } from '../domain/job-version.ts'
 import type { JobRepository } from '../ports/resources.ts'
 import type { Services } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'

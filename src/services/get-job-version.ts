@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { JobVersion } from '../domain/resources.ts'
+import type { JobVersion } from '../domain/job-version.ts'
 import type { Reference } from '../domain/snapshot.ts'
 import type { JobRepository } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'

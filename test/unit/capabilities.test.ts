@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { ClusterCapabilities } from '../../src/domain/capabilities.ts'
 import { listUnsupported } from '../../src/domain/capabilities.ts'
-import type { ClusterCapabilities } from '../../src/domain/resources.ts'
 
 const ALL: ClusterCapabilities = {
   idempotentTriggers: true,

@@ -4,7 +4,7 @@ import { effectiveIntervalMs, fillDefaults, startToStartMs } from '../../src/dom
 import { renderFlinkConfiguration } from '../../src/domain/flink-configuration.ts'
 import { readFlinkDuration } from '../../src/domain/flink-duration.ts'
 import { isSince, readFlinkVersion } from '../../src/domain/flink-settings.ts'
-import type { JobVersionSpec } from '../../src/domain/resources.ts'
+import type { JobVersionSpec } from '../../src/domain/job-version.ts'
 
 type Settings = Record<string, unknown>
 const periodic = (settings: Settings, state: Settings = {}): JobVersionSpec => ({

@@ -1,8 +1,10 @@
 /** An app on stub services: each test says only what its service answers. */
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
+import type { JobVersionView } from '../../../src/domain/checkpoint-settings.ts'
 import { DomainError } from '../../../src/domain/errors.ts'
-import type { Cluster, Job, JobVersion, JobVersionView, Storage } from '../../../src/domain/resources.ts'
+import type { JobVersion } from '../../../src/domain/job-version.ts'
+import type { Cluster, Job, Storage } from '../../../src/domain/resources.ts'
 import type { Snapshot } from '../../../src/domain/snapshot.ts'
 import { type AppOptions, buildApp } from '../../../src/http/app.ts'
 import type { Authenticate } from '../../../src/http/authenticate.ts'

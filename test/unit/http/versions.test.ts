@@ -1,6 +1,6 @@
 /** The settings of a version over HTTP: the real services on versions in memory. */
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import type { JobVersion } from '../../../src/domain/resources.ts'
+import type { JobVersion } from '../../../src/domain/job-version.ts'
 import { compareJobVersions } from '../../../src/services/compare-job-versions.ts'
 import { createJobVersion } from '../../../src/services/create-job-version.ts'
 import { getFlinkConfiguration } from '../../../src/services/get-flink-configuration.ts'
