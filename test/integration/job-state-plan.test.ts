@@ -4,15 +4,13 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createCheckpointHistoryRepository } from '../../src/db/checkpoint-history.ts'
-import type { Database } from '../../src/db/client.ts'
 import { createJobStateRepository } from '../../src/db/job-state.ts'
 import { createMetricsRepository } from '../../src/db/metrics.ts'
 import { insertDropped } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
-import { createTenants, type Tenant } from '../support/fixtures.ts'
-import { seedSnapshots } from '../support/seed-snapshots.ts'
+import type { TestDatabase } from '../support/database.ts'
+import type { Tenant } from '../support/fixtures.ts'
+import { explaining, openMany, type PlanNode, rowsRead } from '../support/plans.ts'
 
-const MANY = 1_000_000
 /** Two lists of at most 1000 (checkpoints and savepoints), and the probes beside them. */
 const MOST_ROWS_OF_STATE = 2_500
 
@@ -21,73 +19,25 @@ let ours: Tenant
 let theirs: Tenant
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('job_state_plan')
-  const tenants = await createTenants(database.db)
-  ours = tenants.ours
-  theirs = tenants.theirs
-  const { caller, jobId, runId, storageId } = ours
-  const job = { namespaceId: caller.namespaceId, jobId, runId, storageId }
-  await seedSnapshots(database.db.pool, job, MANY, new Date(Date.now() - 60_000))
+  ;({ database, ours, theirs } = await openMany('job_state_plan'))
 }, 180_000)
 
 afterAll(() => database?.drop())
 
-type Node = {
-  'Node Type': string
-  'Relation Name'?: string
-  'Actual Rows'?: number
-  'Actual Loops'?: number
-  'Rows Removed by Filter'?: number
-  'Rows Removed by Index Recheck'?: number
-  Plans?: Node[]
-}
-const flatten = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flatten)]
-
-/** Answers as usual and keeps the plan of every statement. */
-function explaining(): { db: Database; plan: Node[] } {
-  const plan: Node[] = []
-  const db: Database = {
-    ...database.db,
-    async sql(text, values, name) {
-      const [row] = await database.db.sql<{ 'QUERY PLAN': [{ Plan: Node }] }>(
-        `explain (analyze, format json) ${text}`,
-        values,
-      )
-      const root = row?.['QUERY PLAN'][0].Plan
-      if (root) plan.push(...flatten(root))
-      return database.db.sql(text, values, name)
-    },
-  }
-  return { db, plan }
-}
-
-/** Read from `snapshot`, whether used or thrown away by a filter. */
-const rowsRead = (plan: readonly Node[]): number =>
-  plan
-    .filter((node) => node['Relation Name'] === 'snapshot')
-    .reduce(
-      (sum, node) =>
-        sum +
-        ((node['Actual Rows'] ?? 0) +
-          (node['Rows Removed by Filter'] ?? 0) +
-          (node['Rows Removed by Index Recheck'] ?? 0)) *
-          (node['Actual Loops'] ?? 1),
-      0,
-    )
-const scansOf = (plan: readonly Node[]) =>
+const scansOf = (plan: readonly PlanNode[]) =>
   plan.filter((node) => node['Relation Name'] === 'snapshot').map((node) => node['Node Type'])
 
 describe('at 1,000,000 snapshots of one job', () => {
   test.each([60, 86_400, 2_592_000])(
     'the overview over %i seconds reads no more than its lists',
     async (window) => {
-      const { db, plan } = explaining()
+      const { db, plan } = explaining(database.db)
       const state = await createJobStateRepository(db).read(ours.caller, 'orders', window)
       expect(state?.checkpoints.lastSuccessful).not.toBeNull()
       expect(state?.savepoints.lastFailed).not.toBeNull()
       expect(state?.restorePoint).not.toBeNull()
       expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
-      expect(rowsRead(plan)).toBeLessThan(MOST_ROWS_OF_STATE)
+      expect(rowsRead(plan, 'snapshot')).toBeLessThan(MOST_ROWS_OF_STATE)
       const since = Date.parse(state?.checkpoints.coveredSince ?? '')
       expect(since).toBeGreaterThanOrEqual(Date.now() - window * 1000 - 60_000)
       expect(state?.history.length).toBeLessThanOrEqual(24 * 31)
@@ -107,16 +57,16 @@ describe('at 1,000,000 snapshots of one job', () => {
   })
 
   test('the age of the restore point reads a handful of rows of a job', async () => {
-    const { db, plan } = explaining()
+    const { db, plan } = explaining(database.db)
     const [job] = await createMetricsRepository(db).readJobs(ours.caller)
     expect(job?.restorePointAgeSeconds).toBeLessThan(3_600)
     expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
-    expect(rowsRead(plan)).toBeLessThan(250)
+    expect(rowsRead(plan, 'snapshot')).toBeLessThan(250)
   })
 
   test('a job with little to fold reads little, beside a large one', async () => {
     await insertDropped(database.db, theirs, { count: 130, endsAt: new Date(Date.now() - 60_000) })
-    const { db, plan } = explaining()
+    const { db, plan } = explaining(database.db)
     expect(await createCheckpointHistoryRepository(db).foldCheckpoints([theirs.jobId], 5_000)).toBe(0) // the explained one did
     const [kept] = await database.db.sql<{ n: number }>(
       'select count(*)::int as n from snapshot where job_id = $1',
@@ -124,6 +74,6 @@ describe('at 1,000,000 snapshots of one job', () => {
     )
     expect(kept?.n).toBe(100)
     expect(new Set(scansOf(plan)).has('Seq Scan')).toBe(false)
-    expect(rowsRead(plan)).toBeLessThan(400)
+    expect(rowsRead(plan, 'snapshot')).toBeLessThan(400)
   })
 })

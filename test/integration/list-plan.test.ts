@@ -3,14 +3,13 @@
  * that would read the whole job shows here and not in production.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Database } from '../../src/db/client.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
 import type { SnapshotFilter } from '../../src/ports/snapshots.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
-import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
-import { FAILED_ROWS, seedSnapshots } from '../support/seed-snapshots.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { explaining, openMany, type PlanNode, rowsRead } from '../support/plans.ts'
+import { FAILED_ROWS } from '../support/seed-snapshots.ts'
 
-const MANY = 1_000_000
 const PAGE = 50
 
 let database: TestDatabase
@@ -18,45 +17,16 @@ let ours: Tenant
 let theirs: Tenant
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('list_plan')
-  const tenants = await createTenants(database.db)
-  ours = tenants.ours
-  theirs = tenants.theirs
-  const { caller, jobId, runId, storageId } = ours
-  const job = { namespaceId: caller.namespaceId, jobId, runId, storageId }
-  await seedSnapshots(database.db.pool, job, MANY, new Date(Date.now() - 60_000))
+  ;({ database, ours, theirs } = await openMany('list_plan'))
 }, 180_000)
 
 afterAll(() => database?.drop())
 
-type Node = {
-  'Node Type': string
-  'Relation Name'?: string
-  'Actual Rows'?: number
-  'Actual Loops'?: number
-  'Rows Removed by Filter'?: number
-  Plans?: Node[]
-}
-
-const flatten = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flatten)]
-
 /** Lists through the repository, with every statement of it run as EXPLAIN ANALYZE. */
-async function planOf(filter: Partial<SnapshotFilter>, after: string | null): Promise<Node[]> {
-  const plans: Node[] = []
-  const explaining: Database = {
-    ...database.db,
-    async sql(text, values) {
-      const [row] = await database.db.sql<{ 'QUERY PLAN': [{ Plan: Node }] }>(
-        `explain (analyze, format json) ${text}`,
-        values,
-      )
-      const plan = row?.['QUERY PLAN'][0].Plan
-      if (plan) plans.push(...flatten(plan))
-      return []
-    },
-  }
-  await createSnapshotRepository(explaining).list(ours.caller, ofOurJob(filter), { pageSize: PAGE, after })
-  return plans
+async function planOf(filter: Partial<SnapshotFilter>, after: string | null): Promise<PlanNode[]> {
+  const { db, plan } = explaining(database.db)
+  await createSnapshotRepository(db).list(ours.caller, ofOurJob(filter), { pageSize: PAGE, after })
+  return plan
 }
 
 const ofOurJob = (filter: Partial<SnapshotFilter> = {}): SnapshotFilter => ({
@@ -68,17 +38,6 @@ const ofOurJob = (filter: Partial<SnapshotFilter> = {}): SnapshotFilter => ({
 
 const list = (filter: Partial<SnapshotFilter>, after: string | null) =>
   createSnapshotRepository(database.db).list(ours.caller, ofOurJob(filter), { pageSize: PAGE, after })
-
-/** Read from `snapshot`, whether shown or thrown away by a filter. */
-const rowsRead = (plan: readonly Node[]): number =>
-  plan
-    .filter((node) => node['Relation Name'] === 'snapshot')
-    .reduce(
-      (sum, node) =>
-        sum +
-        ((node['Actual Rows'] ?? 0) + (node['Rows Removed by Filter'] ?? 0)) * (node['Actual Loops'] ?? 1),
-      0,
-    )
 
 describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
   test.each<[string, Partial<SnapshotFilter>]>([
@@ -96,7 +55,7 @@ describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
       const plan = await planOf(filter, after)
       const scans = plan.filter((node) => node['Relation Name'] === 'snapshot')
       expect(scans.map((node) => node['Node Type'])).toEqual([expect.stringMatching(/^Index (Only )?Scan$/)])
-      expect(rowsRead(plan)).toBeLessThanOrEqual(PAGE + 1)
+      expect(rowsRead(plan, 'snapshot')).toBeLessThanOrEqual(PAGE + 1)
       // A sort could only be of the page, yet there is none: the index gives the order. (Attempts sort in their aggregate.)
       const sorted = plan.filter((node) => /Sort/.test(node['Node Type']) && (node['Actual Rows'] ?? 0) > 10)
       expect(sorted).toEqual([])

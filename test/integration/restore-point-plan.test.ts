@@ -3,14 +3,12 @@
  * Postgres is explained, so a list that would read the whole job shows here and not in production.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Database } from '../../src/db/client.ts'
 import { createRestorePointRepository } from '../../src/db/restore-points.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
-import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
-import { seedSnapshots } from '../support/seed-snapshots.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { explaining, nodesOf, openMany, rowsRead } from '../support/plans.ts'
 
-const MANY = 1_000_000
 /** Five lists of at most 300 and the rows they name; savepoints are looked for among checkpoints nowhere. */
 const MOST_ROWS = 2_500
 
@@ -19,62 +17,13 @@ let ours: Tenant
 let theirs: Tenant
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('restore_point_plan')
-  const tenants = await createTenants(database.db)
-  ours = tenants.ours
-  theirs = tenants.theirs
-  const { caller, jobId, runId, storageId } = ours
-  const job = { namespaceId: caller.namespaceId, jobId, runId, storageId }
-  await seedSnapshots(database.db.pool, job, MANY, new Date(Date.now() - 60_000))
+  ;({ database, ours, theirs } = await openMany('restore_point_plan'))
 }, 180_000)
 
 afterAll(() => database?.drop())
 
-type Node = {
-  'Node Type': string
-  'Relation Name'?: string
-  'Actual Rows'?: number
-  'Actual Loops'?: number
-  'Rows Removed by Filter'?: number
-  'Rows Removed by Index Recheck'?: number
-  Plans?: Node[]
-}
-const flatten = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(flatten)]
-
-/** Answers as usual and keeps the plan of every statement. */
-function explaining(): { db: Database; plan: Node[] } {
-  const plan: Node[] = []
-  const db: Database = {
-    ...database.db,
-    async sql(text, values, name) {
-      const [row] = await database.db.sql<{ 'QUERY PLAN': [{ Plan: Node }] }>(
-        `explain (analyze, format json) ${text}`,
-        values,
-      )
-      const root = row?.['QUERY PLAN'][0].Plan
-      if (root) plan.push(...flatten(root))
-      return database.db.sql(text, values, name)
-    },
-  }
-  return { db, plan }
-}
-
-const nodesOf = (plan: readonly Node[], table: string) =>
-  plan.filter((node) => node['Relation Name'] === table)
-/** Whether used or thrown away by a filter. */
-const rowsRead = (plan: readonly Node[], table: string): number =>
-  nodesOf(plan, table).reduce(
-    (sum, node) =>
-      sum +
-      ((node['Actual Rows'] ?? 0) +
-        (node['Rows Removed by Filter'] ?? 0) +
-        (node['Rows Removed by Index Recheck'] ?? 0)) *
-        (node['Actual Loops'] ?? 1),
-    0,
-  )
-
 async function explain(tenant: Tenant) {
-  const { db, plan } = explaining()
+  const { db, plan } = explaining(database.db)
   const repository = createRestorePointRepository(db)
   const surroundings = await repository.readSurroundings(tenant.caller, 'orders')
   const candidates = await repository.listCandidates(tenant.caller, tenant.jobId)
