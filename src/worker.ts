@@ -20,6 +20,7 @@ export type RunningWorkerProcess = { close(): Promise<void> }
 
 const POLLS_AT_ONCE = 64
 const MAINTAIN_EVERY_MS = 6 * 3600 * 1000
+const MOST_BATCHES = 1_000
 
 export async function startWorker(config: Config): Promise<RunningWorkerProcess> {
   await refuseEvictingRedis(config)
@@ -162,13 +163,16 @@ async function untilIdle(busy: { count: number }): Promise<void> {
   while (busy.count > 0) await sleep(50)
 }
 
-/** Months of history to come, expired idempotency keys; a bounded batch each time. */
+/** Months of history to come, expired idempotency keys in bounded batches. */
 async function maintain({ db }: Shared): Promise<void> {
   await db.sql('select history.maintain()')
-  await db.sql(
-    `delete from idempotency_record where ctid in (
-       select ctid from idempotency_record where created_at < now() - interval '24 hours' limit 10000)`,
-  )
+  for (let batch = 0; batch < MOST_BATCHES; batch++) {
+    const forgotten = await db.sql(
+      `delete from idempotency_record where ctid = any(array(
+         select ctid from idempotency_record where created_at < now() - interval '24 hours' limit 10000)) returning 1`,
+    )
+    if (forgotten.length < 10_000) return
+  }
 }
 
 /** An evicting Redis would drop hints silently. One that cannot be asked now is asked by nobody: the sweep covers it. */
