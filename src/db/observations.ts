@@ -187,7 +187,7 @@ const RECORD_RUNS = `
     select c.*, o.namespace_id, o.id as cluster_id
     from owner o, jsonb_to_recordset($3::jsonb) as c(kind text, "jobId" uuid, "runId" uuid, "flinkJobId" text, state text,
       "flinkState" text, "flinkStartTime" bigint, "allTasksRunning" boolean, missing boolean, "flinkJobIds" jsonb,
-      "declaredVersion" int, supersedes uuid)),
+      "declaredVersion" int, supersedes uuid, failure jsonb)),
   changed as (
     update run r set state = c.state, flink_state = c."flinkState", flink_start_time = c."flinkStartTime",
       all_tasks_running = c."allTasksRunning",
@@ -197,7 +197,7 @@ const RECORD_RUNS = `
       ended_at = case when c.state in ('FINISHED', 'CANCELED', 'FAILED', 'LOST') then coalesce(r.ended_at, now()) end,
       recheck_at = case when c.state in ('FINISHED', 'CANCELED', 'FAILED', 'LOST') and r.ended_at is null
         then now() + make_interval(secs => $4::float8 / 1000) else r.recheck_at end,
-      updated_at = now()
+      failure = coalesce(c.failure, r.failure), updated_at = now()
     from change c where c.kind = 'run-changed' and r.id = c."runId"
     returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
   superseded as (
@@ -208,7 +208,7 @@ const RECORD_RUNS = `
     returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
   begun as (
     insert into run (id, namespace_id, job_id, cluster_id, flink_job_id, epoch, state, flink_state, flink_start_time,
-      all_tasks_running, tasks_running_since, declared_version, version, version_basis, started_at, ended_at)
+      all_tasks_running, tasks_running_since, declared_version, version, version_basis, failure, started_at, ended_at)
     select c."runId", c.namespace_id, c."jobId", c.cluster_id, c."flinkJobId",
       1 + coalesce((select max(p.epoch) from run p
         where p.job_id = c."jobId" and p.cluster_id = c.cluster_id and p.flink_job_id = c."flinkJobId"), 0),
@@ -217,6 +217,7 @@ const RECORD_RUNS = `
       coalesce(c."declaredVersion", registered.number, previous.version),
       case when c."declaredVersion" is not null then 'DECLARED' when registered.number is not null then 'REGISTERED'
         when previous.version is not null then 'ASSUMED' end,
+      c.failure,
       to_timestamp(c."flinkStartTime" / 1000.0),
       case when c.state in ('FINISHED', 'CANCELED', 'FAILED') then now() end
     from change c join job j on j.id = c."jobId" and j.cluster_id = c.cluster_id

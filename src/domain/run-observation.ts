@@ -31,6 +31,9 @@ export type FollowedJob = {
   runs: KnownRun[]
 }
 
+/** Why a run FAILED, down to the root cause. */
+export type RunFailure = { code: 'JOB_FAILED'; message: string }
+
 type Seen = { flinkState: FlinkJobState | string; flinkStartTime: number; allTasksRunning: boolean }
 
 type RunChanged = {
@@ -39,6 +42,7 @@ type RunChanged = {
   runId: string
   state: RunState
   missing: boolean
+  failure?: RunFailure
 } & Seen
 
 export type NewRun = {
@@ -47,6 +51,7 @@ export type NewRun = {
   flinkJobId: string
   state: RunState
   declaredVersion: number | null
+  failure?: RunFailure
   /** The run that lived under the same Flink job id until a moment ago: it is over, whatever became of it. */
   supersedes: string | null
 } & Seen

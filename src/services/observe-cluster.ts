@@ -5,7 +5,8 @@
  * cluster has said again who it is.
  */
 import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
-import { type FollowedJob, indexListing } from '../domain/run-observation.ts'
+import { rootCause } from '../domain/flink-failure.ts'
+import { type FollowedJob, indexListing, type RunChange } from '../domain/run-observation.ts'
 import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
 import type { ObservationRepository, ObservedCluster } from '../ports/observation.ts'
 import type { Log } from '../ports/process.ts'
@@ -81,15 +82,36 @@ async function observeJobs(
     checkpoints: ports.checkpoints,
   })
   if (doubtful && !identified && !(await identifyCluster(workerId, cluster, client, ports))) return
-  const all = [...changes, ...(await settle())].filter(
-    // Who follows whatever answers at an address cannot tell a lost job from another cluster.
-    (change) => !(cluster.changedTo && change.kind === 'run-changed' && change.state === 'LOST'),
+  const all = await explainFailures(
+    [...changes, ...(await settle())].filter(
+      // Who follows whatever answers at an address cannot tell a lost job from another cluster.
+      (change) => !(cluster.changedTo && change.kind === 'run-changed' && change.state === 'LOST'),
+    ),
+    { client, followed },
   )
   if (all.length > 0) {
     const owned = await ports.observations.recordRuns(workerId, cluster.id, all)
     ports.log.info({ cluster: cluster.name, changes: all.length, owned }, 'runs observed')
   }
   await ports.checkpoints.observe({ workerId, cluster, client, followed, listing })
+}
+
+/** A run that FAILED says why: the newest entry of its exceptions is what ended it. */
+async function explainFailures(
+  changes: readonly RunChange[],
+  { client, followed }: { client: FlinkClient; followed: readonly FollowedJob[] },
+): Promise<RunChange[]> {
+  const idOf = new Map(followed.flatMap(({ runs }) => runs.map((run) => [run.id, run.flinkJobId] as const)))
+  return Promise.all(
+    changes.map(async (change) => {
+      if (change.kind === 'ambiguous' || change.state !== 'FAILED') return change
+      const flinkJobId = change.kind === 'new-run' ? change.flinkJobId : idOf.get(change.runId)
+      const [newest] = flinkJobId ? await client.listExceptions(flinkJobId) : []
+      if (!newest) return change
+      const message = rootCause(newest.text === '' ? newest.exceptionName : newest.text)
+      return { ...change, failure: { code: 'JOB_FAILED' as const, message } }
+    }),
+  )
 }
 
 async function recordUnreachable(

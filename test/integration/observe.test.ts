@@ -670,6 +670,32 @@ describe('which run it is', () => {
   })
 })
 
+describe('a run that failed', () => {
+  it('says why, down to the root cause', async () => {
+    const id = newFlinkJobId()
+    jobs = [running(id)]
+    await observe()
+    jobs = [running(id, { state: 'FAILED' })]
+    exceptions = [
+      {
+        at: Date.now(),
+        exceptionName: 'org.apache.flink.runtime.JobException',
+        text: 'org.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy\nCaused by: java.lang.IllegalStateException: the queue is gone',
+        taskName: null,
+        taskManagerId: null,
+      },
+    ]
+    await observe()
+    const [run] = await database.db.sql<{ state: string; failure: { code: string; message: string } }>(
+      'select state, failure from run',
+    )
+    expect(run).toMatchObject({
+      state: 'FAILED',
+      failure: { code: 'JOB_FAILED', message: expect.stringContaining('the queue is gone') },
+    })
+  })
+})
+
 describe('another cluster behind the same address', () => {
   const fingerprint = (haClusterId: string) => ({
     fingerprint: { haClusterId, kubernetesClusterId: null },
