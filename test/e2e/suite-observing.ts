@@ -5,6 +5,7 @@ import type { Snapshot } from '../../src/domain/snapshot.ts'
 import { until } from '../support/api.ts'
 import type { CheckpointStatistic } from '../support/flink-job-under-test.ts'
 import type { OpenFlink } from '../support/flink-under-test.ts'
+import type { StorageKind } from '../support/savepoint-storage.ts'
 import { create, openScene, type Scene, type SceneJob } from './scene.ts'
 
 const NUM_RETAINED = 3
@@ -15,17 +16,17 @@ export const OBSERVED_CHECKPOINTS = {
 } as const
 
 /** How long the long look takes; a hundred finished checkpoints fit into it at one a second. */
-export type ObservingOptions = { longLookMs: number }
+export type ObservingOptions = { longLookMs: number; storage: StorageKind }
 
 export function describeObserving(
   name: string,
   openFlink: OpenFlink,
-  { longLookMs }: ObservingOptions,
+  { longLookMs, storage }: ObservingOptions,
 ): void {
   describe(name, () => {
     let scene: Scene
     beforeAll(async () => {
-      scene = await openScene('observing', openFlink, 'local')
+      scene = await openScene('observing', openFlink, storage)
       await create(scene.system, 'storages', { name: 'checkpoints', ...scene.flink.storage.checkpointInput })
     })
     afterEach(async ({ task }) => {

@@ -222,7 +222,12 @@ const RULES: Record<RuleName, Rule> = {
 
   'ended runs have ended': ({ runs, calls, endedFlinkJobs }, tell) => {
     const ended = new Set(endedFlinkJobs)
-    for (const { id, job, flinkJobId, state } of runs) {
+    // One that began anew under its id, from nothing, is another run (`product.md` §2): the one before it is LOST.
+    const beganAnew = (run: (typeof runs)[number]) =>
+      run.state === 'LOST' && runs.some(({ id, flinkJobId }) => flinkJobId === run.flinkJobId && id > run.id)
+    for (const run of runs) {
+      const { id, job, flinkJobId, state } = run
+      if (beganAnew(run)) continue
       if (['FINISHED', 'CANCELED', 'FAILED', 'LOST'].includes(state) && !ended.has(flinkJobId))
         tell(`run ${id} of ${job} is ${state}, and Flink never ended ${flinkJobId}`)
     }

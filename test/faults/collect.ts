@@ -1,4 +1,7 @@
-/** Reads what a run left behind, past Tidemark: its tables, Flink's accept logs and the files in the storage folder. */
+/**
+ * Reads what a run left behind, past Tidemark: its tables, Flink's accept logs and the files in the storage folder. Every
+ * savepoint of these runs is ours: one that was taken for somebody else's shows as an illegal history.
+ */
 import { readdir } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { Client } from 'pg'
@@ -45,7 +48,7 @@ async function readTables(databaseUrl: string): Promise<Tables> {
         select s.id, s.job_id as "jobId", j.name as job, s.status, s.reason, ${ms('s.created_at')} as "createdAt",
           ${ms('s.deadline_at')} as "deadlineAt", ${ms('s.settled_at')} as "settledAt",
           ${ms('s.next_action_at')} as "nextActionAt", s.owned_prefix as "ownedPrefix", s.location
-        from snapshot s join job j on j.id = s.job_id order by s.created_at`),
+        from snapshot s join job j on j.id = s.job_id where s.kind = 'SAVEPOINT' order by s.created_at`),
       attempts: await read<AttemptRecord>(`
         select snapshot_id as "snapshotId", number, trigger_id as "triggerId", flink_job_id as "flinkJobId", directory,
           ${ms('created_at')} as "createdAt", ${ms('asked_at')} as "askedAt", outcome,
@@ -53,7 +56,8 @@ async function readTables(databaseUrl: string): Promise<Tables> {
         from attempt order by snapshot_id, number`),
       transitions: await read<TransitionRecord>(`
         select snapshot_id as "snapshotId", from_status as "from", to_status as "to", reason, ${ms('at')} as at
-        from history.snapshot_transition order by at`),
+        from history.snapshot_transition t
+        where exists (select 1 from snapshot s where s.id = t.snapshot_id and s.kind = 'SAVEPOINT') order by at`),
       runs: await read<RunRecord>(`
         select r.id, j.name as job, r.flink_job_id as "flinkJobId", r.state from run r join job j on j.id = r.job_id`),
       keys: await read<KeyRecord>(`select route, key, resource_id as "snapshotId" from idempotency_record`),
