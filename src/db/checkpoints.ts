@@ -141,6 +141,15 @@ const RECORD = `
     from fresh f, (select count(*) from overwritten) before
     on conflict do nothing
     returning id, namespace_id, job_id, run_id, kind, source, status, reason, message, failure_message, location_key),
+  filled as ( -- what our own savepoint could not be told of while Flink answered from its cache
+    update snapshot s set size_bytes = e."sizeBytes", uploaded_bytes = e."uploadedBytes",
+      duration_ms = coalesce(s.duration_ms, e."durationMs"), checkpoint_type = coalesce(s.checkpoint_type, e."checkpointType"),
+      flink_checkpoint_id = coalesce(s.flink_checkpoint_id, e."flinkCheckpointId"),
+      row_version = s.row_version + 1, updated_at = now()
+    from entry e
+    where s.id = any (array(select "ownSnapshotId" from entry)) and s.id = e."ownSnapshotId"
+      and s.namespace_id = e.namespace_id and s.location_key = e."locationKey" and s.status = 'Present'
+      and s.size_bytes is null and e."sizeBytes" is not null),
   subsumed as (
     update snapshot s set status = 'Cleared', reason = 'SUBSUMED', message = 'Flink has dropped it.',
       verdict = null, row_version = s.row_version + 1, updated_at = now()

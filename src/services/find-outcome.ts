@@ -61,6 +61,7 @@ async function confirm(work: AskedWork, ports: OutcomePorts, reported: string): 
     ports.store ? readAttemptDirectory(ports.store, attemptDirectory(work)).catch(() => null) : null,
   ])
   const child = directory?.complete.find((complete) => sameLocation(complete.location, location))
+  if (!entry && child && statisticsMayBeStale(work, child)) return { kind: 'pending' }
   return {
     kind: 'completed',
     foundIn: 'result',
@@ -70,6 +71,22 @@ async function confirm(work: AskedWork, ports: OutcomePorts, reported: string): 
     metadataFound: directory === null ? null : child !== undefined,
     orphan: directory ? otherChild(directory, location) : null,
   }
+}
+
+/** `web.refresh-interval`, and the time to look again. */
+const STATISTICS_CACHE_MS = 3_500
+const LOOK_AGAIN_WITHIN_MS = 6_000
+
+/**
+ * Flink answers its statistics from a cache that our own observer keeps warm, so the sizes of a savepoint that has just
+ * completed may not stand there yet. They are worth a moment, never the deadline; the observer fills in what is missed.
+ */
+function statisticsMayBeStale(
+  { now, deadlineAt }: AskedWork,
+  { metadataModifiedAt }: AttemptDirectory['complete'][number],
+): boolean {
+  if (metadataModifiedAt === null || deadlineAt.getTime() - now.getTime() < LOOK_AGAIN_WITHIN_MS) return false
+  return Math.abs(now.getTime() - metadataModifiedAt.getTime()) < STATISTICS_CACHE_MS
 }
 
 async function findEntry(

@@ -49,7 +49,7 @@ export type SceneJob = {
     options?: { waitSeconds?: number; key?: string },
   ): Promise<ApiAnswer<Snapshot>>
   refusedSavepoint(body?: Record<string, unknown>): Promise<ApiAnswer<Problem>>
-  /** The newest 200; `query` filters, as in `kind=CHECKPOINT&status=Present`. */
+  /** The newest 200 savepoints; `query` asks for others, as in `kind=CHECKPOINT&status=Present`. */
   list(query?: string): Promise<Snapshot[]>
   /** Anything below the job's own path. */
   get<Body>(path: string): Promise<ApiAnswer<Body>>
@@ -157,7 +157,7 @@ async function startJob(
         },
       }),
     refusedSavepoint: (body = {}) => system.api.call<Problem>('POST', `${path}/savepoints`, { body }),
-    list: async (query = '') =>
+    list: async (query = 'kind=SAVEPOINT') =>
       (await system.api.call<{ items: Snapshot[] }>('GET', `${path}/snapshots?pageSize=200&${query}`)).body
         .items,
     get: (below) => system.api.call('GET', `${path}${below}`),

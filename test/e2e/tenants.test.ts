@@ -103,8 +103,7 @@ const idsOf = (ids: Ids): Readonly<Record<string, string>> => ({
   ...ids,
   number: '1',
   version: '1',
-  a: '1',
-  b: '1',
+  other: '1',
 })
 
 const fill = (path: string, ids: Ids) =>

@@ -452,6 +452,23 @@ describe('savepoints', () => {
     checkpoints.set(id, stats([entry]))
     await observe()
     expect(brief(await list())).toEqual([[null, 'SAVEPOINT', 'Creating', 'REQUESTED']])
+    // It is Present by Flink's result alone, whose statistics came from the cache: the observer tells the rest.
+    await database.db.sql(
+      `update snapshot set status = 'Present', location = $2, location_key = $2 where id = $1`,
+      [own, entry.externalPath],
+    )
+    observe = newObserver()
+    await observe()
+    expect(await list()).toMatchObject([
+      {
+        id: own,
+        status: 'Present',
+        flinkCheckpointId: 5,
+        sizeBytes: 4_096,
+        uploadedBytes: 4_000,
+        durationMs: 250,
+      },
+    ])
     // The same place under a snapshot of the other tenant is nobody's of ours.
     const foreign = {
       ...entry,
