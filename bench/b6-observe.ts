@@ -23,6 +23,10 @@ const IN_FLIGHT = 1_000
 /** Per cluster, on both sides. */
 const CONNECTIONS = 8
 const MEASURE_MS = 10_000
+/** Rounds until the simulated JobManagers answer as fast as they ever will. */
+const WARM_UP = 2
+/** Raw GETs of each job: enough to take some seconds. */
+const RAW_TIMES = 5
 /** Postgres gathers what its backends counted at most this much later. */
 const STATISTICS_MS = 1_500
 
@@ -59,9 +63,9 @@ async function run({ rounds, scale }: BenchOptions) {
     const { stage, stop } = await raiseStage(services, pool, scale)
     try {
       const measured: Round[] = []
-      for (let round = -1; round < rounds; round++) {
+      for (let round = -WARM_UP; round < rounds; round++) {
         const result = await measure(stage, scale)
-        if (round >= 0) measured.push(result) // the first one warms both sides up
+        if (round >= 0) measured.push(result)
       }
       return summarize(measured)
     } finally {
@@ -153,7 +157,7 @@ async function startSavepoints(url: string, fleet: Fleet, count: number): Promis
 // ------------------------------------------------------------------------------------------------- measure
 
 async function measure(stage: Stage, scale: number): Promise<Round> {
-  const raw = await measureRaw(stage, Math.round(JOBS * scale))
+  const raw = await measureRaw(stage, Math.round(JOBS * scale) * RAW_TIMES)
   const worker = await startTidemark('worker', stage.env, stage.folder)
   try {
     await untilAllIsQuiet(stage)
