@@ -4,16 +4,13 @@ import { ADAPTIVE, openRealFlink, whyNoRealFlink } from '../support/flink-under-
 import { describeApplications } from './suite-applications.ts'
 import { describeObserving, describeRescaling, OBSERVED_CHECKPOINTS } from './suite-observing.ts'
 
-for (const [version, storage] of [
-  ['1.20', 'local'],
-  ['2', 's3'],
-] as const) {
+for (const version of ['1.20', '2']) {
   const missing = await whyNoRealFlink(version)
   describe.skipIf(missing !== null)(
     `a real Flink ${version}${missing === null ? '' : ` (${missing})`}`,
     () => {
       const openFlink = openRealFlink(version, { checkpoints: OBSERVED_CHECKPOINTS })
-      describeObserving('what runs', openFlink, { longLookMs: 120_000, storage })
+      describeObserving('what runs', openFlink, { longLookMs: 120_000, storage: 'local' })
       const openAdaptive = openRealFlink(version, {
         checkpoints: OBSERVED_CHECKPOINTS,
         configuration: ADAPTIVE,
