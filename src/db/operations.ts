@@ -3,6 +3,7 @@
  * selected at that moment, the event and the idempotency record. Counts of a running operation are counted; those of an
  * ended one stand in its row, so that a list of old operations reads no items.
  */
+
 import { DomainError } from '../domain/errors.ts'
 import type {
   BulkSavepointRequest,
@@ -13,13 +14,12 @@ import type {
   OperationSummary,
 } from '../domain/operation.ts'
 import { operationPrincipal } from '../domain/operation.ts'
+import { isUuidShaped } from '../domain/resource-name.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
 import type { OperationRepository } from '../ports/operations.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
 import { startAfter, tokenAfter, toPage } from './paging.ts'
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 type CountsByStatus = Partial<Record<OperationItem['status'], number>>
 
@@ -74,7 +74,7 @@ export function createOperationRepository(db: Database): OperationRepository {
     },
 
     find: async ({ namespaceId }, id, { pageSize, after }) => {
-      if (!UUID.test(id)) return null
+      if (!isUuidShaped(id)) return null
       const begin = after === null ? 0 : decodeItemToken(after, id)
       const [row] = await db.sql<OperationRow>(`${SELECT} where o.namespace_id = $1 and o.id = $2`, [
         namespaceId,

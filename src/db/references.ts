@@ -1,11 +1,11 @@
 /** Who points at a snapshot. Rows only: what they mean is `domain/references.ts`. */
+
 import type { RestoredRun } from '../domain/references.ts'
+import { isUuidShaped } from '../domain/resource-name.ts'
 import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 type ReferenceRow = Row & {
   kind: SnapshotKind
@@ -17,7 +17,7 @@ type ReferenceRow = Row & {
 export const createReferenceRepository = (db: Database): ReferenceRepository =>
   withDomainErrors({
     async read({ namespaceId }, snapshotId) {
-      if (!UUID.test(snapshotId)) return null
+      if (!isUuidShaped(snapshotId)) return null
       const [row] = await db.sql<ReferenceRow>(READ, [snapshotId, namespaceId], 'snapshot-references')
       if (!row) return null
       return { kind: row.kind, clusters: row.clusters, runs: row.runs, claimedByRun: row.claimed_by_run_id }

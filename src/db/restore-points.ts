@@ -5,6 +5,7 @@
  * The surroundings are read before the candidates: a savepoint that completes in between is then seen twice (as unsettled
  * and as Present), never not at all.
  */
+import { isUuidShaped } from '../domain/resource-name.ts'
 import type { CandidateFacts } from '../domain/restore-point.ts'
 import type { SnapshotKind, SnapshotSource } from '../domain/snapshot.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
@@ -16,8 +17,6 @@ import { withDomainErrors } from './errors.ts'
 import { columnOf } from './reference.ts'
 import { RESTORABLE } from './restorable.ts'
 import { FRESH_OBSERVATION } from './snapshots.ts'
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 /** Of the newest; a job that restarts all the time leaves runs without any snapshot. */
 const RUNS_READ = 200
@@ -82,7 +81,7 @@ export const createRestorePointRepository = (db: Database): RestorePointReposito
 
     async findCandidate({ namespaceId }, place) {
       const byId = 'snapshot' in place
-      if (byId && !UUID.test(place.snapshot)) return null
+      if (byId && !isUuidShaped(place.snapshot)) return null
       const [row] = await db.sql<CandidateRow>(
         byId
           ? `${SELECT} where s.namespace_id = $1::uuid and s.id = $2::uuid`

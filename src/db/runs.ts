@@ -1,4 +1,5 @@
 /** Runs of jobs: what was observed of them, and a person's word that one has ended. */
+import { isUuidShaped } from '../domain/resource-name.ts'
 import type { RunState } from '../domain/resources.ts'
 import type { Run, VersionBasis } from '../domain/run.ts'
 import type { RunRepository, RunRow } from '../ports/runs.ts'
@@ -6,7 +7,6 @@ import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 import { decodePageToken, encodePageToken, toPage } from './paging.ts'
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const SHAPE = 'startedAt-desc'
 
 export type RunRecord = Row & {
@@ -55,7 +55,7 @@ const SELECT = `select ${RUN_COLUMNS} from run r
 export const createRunRepository = (db: Database): RunRepository =>
   withDomainErrors({
     async find({ namespaceId }, id) {
-      if (!UUID.test(id)) return null
+      if (!isUuidShaped(id)) return null
       const [row] = await db.sql<RunRecord>(`${SELECT} and r.id = $2`, [namespaceId, id], 'find-run')
       return row ? toRunRow(row) : null
     },

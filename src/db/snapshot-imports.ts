@@ -1,8 +1,10 @@
 /** Snapshots that exist already and are registered. One location is one row: the unique index decides, also between two at once. */
+
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
 import type { SnapshotRepository } from '../ports/snapshots.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
+import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'
 
 type Methods = Pick<SnapshotRepository, 'findByLocation' | 'findOwners' | 'insertImport'>
@@ -76,13 +78,7 @@ const INSERT_IMPORT = `
   linked as ( -- runs that were restored from it before anybody told us of it
     update run r set restored_snapshot_id = snap.id, updated_at = now() from snap
     where r.namespace_id = snap.namespace_id and r.restored_key = snap.location_key and r.restored_snapshot_id is null),
-  moved as (
-    insert into history.snapshot_transition (namespace_id, snapshot_id, to_status, reason, by)
-    select namespace_id, id, status, reason, created_by from snap),
-  told as (
-    insert into history.event (namespace_id, type, job_id, snapshot_id, data)
-    select namespace_id, 'snapshot.status', job_id, id,
-      jsonb_build_object('from', null, 'to', status, 'reason', reason, 'kind', kind, 'source', source) from snap),
+  ${HISTORY_OF_BEGUN},
   remembered as (
     insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
     select namespace_id, $13, $14, $15, $16, id::text from snap where $15::text is not null)

@@ -2,7 +2,9 @@
  * Snapshots as the API reads and creates them. Creating one is a single statement (row, first attempt, transition, event
  * and idempotency record); lists are raw row-value keyset, because the form Prisma can express reads the whole job.
  */
+
 import { DomainError } from '../domain/errors.ts'
+import { isUuidShaped } from '../domain/resource-name.ts'
 import { notRestorableBecause } from '../domain/restorable.ts'
 import type { Snapshot, Transition } from '../domain/snapshot.ts'
 import type { IdempotencyKey } from '../ports/scope.ts'
@@ -17,6 +19,7 @@ import { type Database, type Row, violatedConstraint } from './client.ts'
 import { findIdempotent, forgetExpiredKey, rememberKey } from './idempotency.ts'
 import { decodePageToken, encodePageToken } from './paging.ts'
 import { columnOf } from './reference.ts'
+import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 import { createSnapshotImportMethods } from './snapshot-imports.ts'
 import {
   SNAPSHOT_COLUMNS,
@@ -25,8 +28,6 @@ import {
   selectOfJob,
   toSnapshot,
 } from './snapshot-rows.ts'
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 /** How long what a cluster's living observer last saw counts as known. */
 export const FRESH_OBSERVATION = `10 seconds`
@@ -57,7 +58,7 @@ export function createSnapshotRepository(db: Database): SnapshotRepository {
     findIdempotent: (scope, key) => findIdempotent(db, scope, key),
 
     find: async ({ namespaceId }, id) => {
-      if (!UUID.test(id)) return null
+      if (!isUuidShaped(id)) return null
       const [row] = await db.sql<SnapshotRow>(
         `select ${SNAPSHOT_COLUMNS} from snapshot s ${SNAPSHOT_JOINS} where s.id = $1 and s.namespace_id = $2`,
         [id, namespaceId],
@@ -145,7 +146,7 @@ function createContextReader(db: Database): ContextReader {
   const byName = { plain: readerOf(false, false), reuse: readerOf(false, true) }
   const byId = { plain: readerOf(true, false), reuse: readerOf(true, true) }
   return (namespaceId, job, reuse) =>
-    (UUID.test(job) ? byId : byName)[reuse ? 'reuse' : 'plain']({ namespaceId, job })
+    (isUuidShaped(job) ? byId : byName)[reuse ? 'reuse' : 'plain']({ namespaceId, job })
 }
 
 type ContextRow = Row & {
@@ -252,13 +253,7 @@ const INSERT_SAVEPOINT = `
   first as (
     insert into attempt (namespace_id, snapshot_id, number, trigger_id, directory)
     select namespace_id, id, 1, $15, $16 from snap),
-  moved as (
-    insert into history.snapshot_transition (namespace_id, snapshot_id, to_status, reason, by)
-    select namespace_id, id, status, reason, created_by from snap),
-  told as (
-    insert into history.event (namespace_id, type, job_id, snapshot_id, data)
-    select namespace_id, 'snapshot.status', job_id, id,
-      jsonb_build_object('from', null, 'to', status, 'reason', reason, 'kind', kind, 'source', source) from snap),
+  ${HISTORY_OF_BEGUN},
   remembered as (
     insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
     select namespace_id, $17, $18, $19, $20, id::text from snap where $19::text is not null)

@@ -3,6 +3,7 @@
  * holds ten entries, savepoints and checkpoints mixed, and starts again from nothing with every JobManager
  * (`flink-rest-api.md` §3); so what it does not show says nothing.
  */
+
 import type { CheckpointEntry, CheckpointStatistics, JobException } from './flink.ts'
 import { classifyFailure } from './flink-failure.ts'
 import {
@@ -13,6 +14,7 @@ import {
   parseLocation,
   snapshotDirectory,
 } from './location.ts'
+import { isUuidShaped } from './resource-name.ts'
 import type { SavepointFormat } from './snapshot.ts'
 
 /** One entry as the row it becomes. Instants are RFC 3339; sizes bytes. */
@@ -213,12 +215,10 @@ export function isOwnCheckpoint(location: Location, flinkJobId: string): boolean
   return parent === flinkJobId && name !== undefined && /^chk-\d+$/.test(name)
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
 /** `…/savepoints/<snapshotId>/<attempt>/savepoint-…`: how `attemptDirectory` lays out what we ask for. */
 function ownSnapshotId(location: Location): string | null {
   const [folder, id, attempt] = location.segments.slice(-4)
-  return folder === 'savepoints' && id !== undefined && UUID.test(id) && /^\d+$/.test(attempt ?? '')
+  return folder === 'savepoints' && id !== undefined && isUuidShaped(id) && /^\d+$/.test(attempt ?? '')
     ? id
     : null
 }

@@ -40,6 +40,7 @@ type RunChanged = {
   kind: 'run-changed'
   jobId: string
   runId: string
+  flinkJobId: string
   state: RunState
   missing: boolean
   failure?: RunFailure
@@ -108,6 +109,7 @@ export function continuedRun({ jobId, run, job }: Restart): RunChanged {
     kind: 'run-changed',
     jobId,
     runId: run.id,
+    flinkJobId: run.flinkJobId,
     state: runStateOf(job, run.state),
     missing: false,
     ...seen(job),
@@ -164,7 +166,19 @@ function compareRun(
     run.flinkState === listed.state &&
     run.allTasksRunning === listed.allTasksRunning &&
     run.missingForMs === null
-  return same ? [] : [{ kind: 'run-changed', jobId, runId: run.id, state, missing: false, ...seen(listed) }]
+  return same
+    ? []
+    : [
+        {
+          kind: 'run-changed',
+          jobId,
+          runId: run.id,
+          flinkJobId: run.flinkJobId,
+          state,
+          missing: false,
+          ...seen(listed),
+        },
+      ]
 }
 
 function compareMissing(jobId: string, run: KnownRun, lostAfterMs: number): RunChanged[] {
@@ -176,6 +190,7 @@ function compareMissing(jobId: string, run: KnownRun, lostAfterMs: number): RunC
       kind: 'run-changed',
       jobId,
       runId: run.id,
+      flinkJobId: run.flinkJobId,
       state: lost ? 'LOST' : run.state,
       missing: true,
       flinkState: run.flinkState,

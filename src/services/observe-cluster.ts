@@ -82,13 +82,11 @@ async function observeJobs(
     checkpoints: ports.checkpoints,
   })
   if (doubtful && !identified && !(await identifyCluster(workerId, cluster, client, ports))) return
-  const all = await explainFailures(
-    [...changes, ...(await settle())].filter(
-      // Who follows whatever answers at an address cannot tell a lost job from another cluster.
-      (change) => !(cluster.changedTo && change.kind === 'run-changed' && change.state === 'LOST'),
-    ),
-    { client, followed },
+  const believed = [...changes, ...(await settle())].filter(
+    // Who follows whatever answers at an address cannot tell a lost job from another cluster.
+    (change) => !(cluster.changedTo && change.kind === 'run-changed' && change.state === 'LOST'),
   )
+  const all = await Promise.all(believed.map((change) => explainFailure(change, client)))
   if (all.length > 0) {
     const owned = await ports.observations.recordRuns(workerId, cluster.id, all)
     ports.log.info({ cluster: cluster.name, changes: all.length, owned }, 'runs observed')
@@ -97,21 +95,12 @@ async function observeJobs(
 }
 
 /** A run that FAILED says why: the newest entry of its exceptions is what ended it. */
-async function explainFailures(
-  changes: readonly RunChange[],
-  { client, followed }: { client: FlinkClient; followed: readonly FollowedJob[] },
-): Promise<RunChange[]> {
-  const idOf = new Map(followed.flatMap(({ runs }) => runs.map((run) => [run.id, run.flinkJobId] as const)))
-  return Promise.all(
-    changes.map(async (change) => {
-      if (change.kind === 'ambiguous' || change.state !== 'FAILED') return change
-      const flinkJobId = change.kind === 'new-run' ? change.flinkJobId : idOf.get(change.runId)
-      const [newest] = flinkJobId ? await client.listExceptions(flinkJobId) : []
-      if (!newest) return change
-      const message = rootCause(newest.text === '' ? newest.exceptionName : newest.text)
-      return { ...change, failure: { code: 'JOB_FAILED' as const, message } }
-    }),
-  )
+async function explainFailure(change: RunChange, client: FlinkClient): Promise<RunChange> {
+  if (change.kind === 'ambiguous' || change.state !== 'FAILED') return change
+  const [newest] = await client.listExceptions(change.flinkJobId)
+  if (!newest) return change
+  const message = rootCause(newest.text === '' ? newest.exceptionName : newest.text)
+  return { ...change, failure: { code: 'JOB_FAILED', message } }
 }
 
 async function recordUnreachable(

@@ -3,6 +3,7 @@
  * namespace, and its `_metadata` is looked at before the row is written. One location is one row: registered again, or
  * taken by us in the first place, the row there is answers.
  */
+
 import { DomainError } from '../domain/errors.ts'
 import {
   formatLocation,
@@ -15,6 +16,7 @@ import {
   sameLocation,
   snapshotDirectory,
 } from '../domain/location.ts'
+import { isUuidShaped } from '../domain/resource-name.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 import type { JobRepository, StorageRepository, StorageRow } from '../ports/resources.ts'
 import type { IdempotencyKey, Scope } from '../ports/scope.ts'
@@ -123,8 +125,6 @@ async function replay(request: Request, key: IdempotencyKey, ports: Ports): Prom
 
 // ---------------------------------------------------------------------------------------------------- place
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
 /**
  * What lies in the directory of another snapshot is cleared with that one, and may be the very savepoint that it is still
  * waiting for. Our directories carry the snapshot's id (request-savepoint.ts); an owned import is one of the folders above.
@@ -134,7 +134,7 @@ async function refuseOwned(
   scope: Scope,
   snapshots: Pick<SnapshotRepository, 'findOwners'>,
 ): Promise<void> {
-  const ids = location.segments.filter((segment) => UUID.test(segment))
+  const ids = location.segments.filter(isUuidShaped)
   const above = location.segments.map((_, depth) =>
     locationKey({ ...location, segments: location.segments.slice(0, depth) }),
   )
