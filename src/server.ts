@@ -7,7 +7,7 @@ import { openProducer } from './queue/connection.ts'
 import { createNudges } from './queue/producer.ts'
 import type { Caller } from './services/api.ts'
 import { createServices } from './services/create-services.ts'
-import { createSnapshotWaiters } from './services/wait-for-snapshot.ts'
+import { createWaiters } from './services/waiters.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
 
 export type RunningServer = { url: string; close(): Promise<void> }
@@ -21,8 +21,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     onError: (error) => log.warn({ error: error.message }, 'queue'),
   })
   const nudges = createNudges(producer, log)
-  const waiters = createSnapshotWaiters(repositories.snapshots)
-  const operationWaiters = createSnapshotWaiters({ findDecided: repositories.operations.findEnded })
+  const waiters = createWaiters(repositories.snapshots.findDecided)
+  const operationWaiters = createWaiters(repositories.operations.findEnded)
   const services = createServices({
     ...repositories,
     flink: shared.flink,

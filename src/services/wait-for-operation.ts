@@ -2,9 +2,9 @@
 import type { OperationRepository } from '../ports/operations.ts'
 import type { Services } from './api.ts'
 import { getOperation } from './get-operation.ts'
-import type { SnapshotWaiters } from './wait-for-snapshot.ts'
+import type { Waiters } from './waiters.ts'
 
-type Ports = { operations: Pick<OperationRepository, 'find'>; operationWaiters: SnapshotWaiters }
+type Ports = { operations: Pick<OperationRepository, 'find'>; operationWaiters: Waiters }
 
 export const waitForOperation =
   (ports: Ports): Services['waitForOperation'] =>
