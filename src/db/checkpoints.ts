@@ -27,7 +27,7 @@ export function createCheckpointRepository(db: Database, newId: () => string): C
         workerId,
         JSON.stringify(numbered),
       ])
-      return { owned: row?.owned ?? false, again: row?.again ?? false }
+      return { owned: row?.owned ?? false, again: row?.again ?? false, unsettled: row?.unsettled ?? [] }
     },
 
     listCompleted: (runId) =>
@@ -198,7 +198,8 @@ const RECORD = `
       or (r.checkpoint_counts, coalesce(r.in_progress, 'null'), coalesce(r.checkpoint_config, 'null'))
         is distinct from (p.counts, coalesce(p."inProgress", 'null'), coalesce(p.config, r.checkpoint_config, 'null'))))
   select exists (select 1 from owner) as owned,
-    exists (select 1 from added a join entry e on e.id = a.id where e.discarded) as again`
+    exists (select 1 from added a join entry e on e.id = a.id where e.discarded) as again,
+    array(select id::text from recorded where status in ('Creating', 'Timeout')) as unsettled`
 
 const LIST_COMPLETED = `
   select flink_checkpoint_id as "flinkCheckpointId", location_key as "locationKey" from snapshot

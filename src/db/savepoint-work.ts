@@ -1,35 +1,22 @@
 /**
  * The worker's side of a savepoint. A claim gives a lease token; every later write carries it, so a worker that slept
- * past its lease changes nothing. A status moves only here, in one statement with its transition and its event.
+ * past its lease changes nothing. Its writes
+ * stand in `savepoint-writes.ts`.
  */
 import { canMove } from '../domain/snapshot-status.ts'
-import type {
-  AttemptEnd,
-  SavepointWork,
-  SavepointWorkRepository,
-  StatusMove,
-} from '../ports/savepoint-work.ts'
+import type { AttemptEnd, SavepointWork, SavepointWorkRepository } from '../ports/savepoint-work.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
-import { inBatches } from './batches.ts'
 import type { Database, Row } from './client.ts'
+import { createSavepointWrites, type WriteOptions } from './savepoint-writes.ts'
 import { FRESH_OBSERVATION } from './snapshots.ts'
 
-export type SavepointWorkOptions = { leaseMs: number; newLease: () => string; workerName: string }
+export type SavepointWorkOptions = WriteOptions & { newLease: () => string }
 
 export function createSavepointWorkRepository(
   db: Database,
   options: SavepointWorkOptions,
 ): SavepointWorkRepository {
-  const by = options.workerName
-  /** A thousand savepoints in flight are looked at again and again: their leases are given back together. */
-  const release = inBatches<Release, boolean>(
-    async (releases) => {
-      const rows = await db.sql<{ id: string }>(RELEASE, [JSON.stringify(releases)], 'release-savepoints')
-      const released = new Set(rows.map(({ id }) => id))
-      return releases.map(({ id }) => released.has(id))
-    },
-    { atOnce: 2, largest: 100 },
-  )
+  const writes = createSavepointWrites(db, options)
   return {
     claimDue: async (limit) => {
       const rows = await db.sql<WorkRow>(
@@ -40,33 +27,12 @@ export function createSavepointWorkRepository(
       return rows.map(toWork)
     },
 
-    markAsked: async (work, flinkJobId, flinkStartTime) => {
-      const [row] = await db.sql<{ asked_at: string }>(
-        MARK_ASKED,
-        [
-          work.id,
-          work.lease,
-          work.attempt.number,
-          flinkJobId,
-          flinkStartTime,
-          work.run?.id ?? null,
-          options.leaseMs,
-        ],
-        'mark-asked',
-      )
-      return row ? new Date(row.asked_at) : null
-    },
+    markAsked: writes.markAsked,
 
-    move: async (work, move) => {
-      if (!canMove(work.status, move.to))
-        throw new Error(`a snapshot cannot move from ${work.status} to ${move.to}`)
-      const [row] = await db.sql<{ moved: number; exists: boolean }>(
-        MOVE,
-        moveValues(work, move, by),
-        'move-snapshot',
-      )
-      if (row?.moved === 1) return 'moved'
-      return row?.exists ? 'stale' : 'missing'
+    move: async (work, change) => {
+      if (!canMove(work.status, change.to))
+        throw new Error(`a snapshot cannot move from ${work.status} to ${change.to}`)
+      return writes.move(work, change)
     },
 
     beginAttempt: async (work, ended, next) => {
@@ -83,19 +49,7 @@ export function createSavepointWorkRepository(
       return rows.length === 1
     },
 
-    release: async (work, next) =>
-      release({
-        id: work.id,
-        lease: work.lease,
-        nextActionInMs: next.nextActionInMs,
-        tries: next.tries,
-        settled: next.settled ?? false,
-        attempt: work.attempt.number,
-        outcome: next.attempt?.outcome ?? null,
-        failureCode: next.attempt?.failure?.code ?? null,
-        failureMessage: next.attempt?.failure?.message ?? null,
-        orphanLocation: next.attempt?.orphanLocation ?? null,
-      }),
+    release: writes.release,
   }
 }
 
@@ -276,75 +230,6 @@ function toWork(row: WorkRow): SavepointWork {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------- write
-
-/** Also renews the lease: Flink is asked right after it. A run that is not known yet is left as it was. */
-const MARK_ASKED = `
-  with held as (
-    update snapshot set triggered_at = coalesce(triggered_at, now()), run_id = coalesce($6::uuid, run_id),
-      job_version = coalesce((select r.version from run r where r.id = $6::uuid), job_version),
-      lease_until = now() + make_interval(secs => $7::float8 / 1000), updated_at = now(), row_version = row_version + 1
-    where id = $1::uuid and lease_token = $2::uuid and lease_until > now() and status = 'Creating'
-    returning id)
-  update attempt a set asked_at = now(), flink_job_id = $4, asked_flink_start = $5::bigint
-  from held where a.snapshot_id = held.id and a.number = $3 and a.asked_at is null
-  returning a.asked_at`
-
-const MOVE = `
-  with moved as (
-    update snapshot set status = $4, reason = $5, message = $6,
-      completed_at = coalesce($7::timestamptz, completed_at), duration_ms = coalesce($8::bigint, duration_ms),
-      location = coalesce($9, location), location_key = coalesce($10, location_key),
-      flink_checkpoint_id = coalesce($11::bigint, flink_checkpoint_id), checkpoint_type = coalesce($12, checkpoint_type),
-      size_bytes = coalesce($13::bigint, size_bytes), uploaded_bytes = coalesce($14::bigint, uploaded_bytes),
-      flink_version = coalesce($15, flink_version), verdict = coalesce($16, verdict),
-      verified_at = case when $16::text is null then verified_at else now() end,
-      failure_code = $17, failure_message = $18, failed_at = case when $17::text is null then null else now() end,
-      settled_at = case when $19::boolean then coalesce(settled_at, now()) else settled_at end,
-      next_action_at = now() + make_interval(secs => $20::float8 / 1000),
-      tries = 0, lease_token = null, lease_until = null, row_version = row_version + 1, updated_at = now()
-    where id = $1::uuid and lease_token = $2::uuid and status = $3
-    returning id, namespace_id, job_id, kind, source, attempt),
-  ended as (
-    update attempt a set outcome = $21, failure_code = $22, failure_message = $23, orphan_location = $24, settled_at = now()
-    from moved where a.snapshot_id = moved.id and a.number = moved.attempt and $21::text is not null and a.outcome is null),
-  written as (
-    insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
-    select namespace_id, id, $3, $4, $5, coalesce($6, $18), $25 from moved),
-  told as (
-    insert into history.event (namespace_id, type, job_id, snapshot_id, data)
-    select namespace_id, 'snapshot.status', job_id, id,
-      jsonb_build_object('from', $3::text, 'to', $4::text, 'reason', $5::text, 'kind', kind, 'source', source) from moved)
-  select (select count(*) from moved) as moved, exists (select 1 from snapshot where id = $1::uuid) as exists`
-
-function moveValues(work: SavepointWork, move: StatusMove, by: string): unknown[] {
-  const facts = move.facts ?? {}
-  return [
-    work.id,
-    work.lease,
-    work.status,
-    move.to,
-    move.reason,
-    move.message ?? null,
-    facts.completedAt ?? null,
-    facts.durationMs ?? null,
-    facts.location ?? null,
-    facts.locationKey ?? null,
-    facts.flinkCheckpointId ?? null,
-    facts.checkpointType ?? null,
-    facts.sizeBytes ?? null,
-    facts.uploadedBytes ?? null,
-    facts.flinkVersion ?? null,
-    facts.verdict ?? null,
-    move.failure?.code ?? null,
-    move.failure?.message ?? null,
-    move.settled,
-    move.nextActionInMs,
-    ...endValues(move.attempt ?? null),
-    by,
-  ]
-}
-
 const BEGIN_ATTEMPT = `
   with held as (
     update snapshot set attempt = $3::int + 1, next_action_at = now() + make_interval(secs => $11::float8 / 1000),
@@ -357,33 +242,3 @@ const BEGIN_ATTEMPT = `
   insert into attempt (namespace_id, snapshot_id, number, trigger_id, directory, after_rescale)
   select namespace_id, id, $3::int + 1, $8, $9, $10 from held
   returning number`
-
-type Release = {
-  id: string
-  lease: string
-  nextActionInMs: number | null
-  tries: number
-  settled: boolean
-  attempt: number
-  outcome: string | null
-  failureCode: string | null
-  failureMessage: string | null
-  orphanLocation: string | null
-}
-
-const RELEASE = `
-  with release as (
-    select * from jsonb_to_recordset($1::jsonb) as r(id uuid, lease uuid, "nextActionInMs" float8, tries int, settled boolean,
-      attempt int, outcome text, "failureCode" text, "failureMessage" text, "orphanLocation" text)),
-  held as (
-    update snapshot s set next_action_at = now() + make_interval(secs => r."nextActionInMs" / 1000), tries = r.tries,
-      settled_at = case when r.settled then coalesce(s.settled_at, now()) else s.settled_at end,
-      lease_token = null, lease_until = null
-    from release r where s.id = r.id and s.lease_token = r.lease
-    returning s.id),
-  ended as (
-    update attempt a set outcome = r.outcome, failure_code = r."failureCode", failure_message = r."failureMessage",
-      orphan_location = r."orphanLocation", settled_at = now()
-    from release r join held on held.id = r.id
-    where a.snapshot_id = r.id and a.number = r.attempt and r.outcome is not null and a.outcome is null)
-  select id from held`

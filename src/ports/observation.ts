@@ -61,6 +61,8 @@ export type RecordedReports = {
   owned: boolean
   /** Some were recorded that Flink had dropped already: record the same reports once more. */
   again: boolean
+  /** Savepoints of ours among them that are not settled yet. */
+  unsettled: string[]
 }
 
 /** A run whose Present checkpoints must be looked for in storage, oldest first. */

@@ -7,6 +7,7 @@ import {
   type CheckpointReport,
   describeStatistics,
   inProgressId,
+  type ObservedSnapshot,
   unexplainedFailures,
 } from '../domain/checkpoint-observation.ts'
 import { FlinkUnavailableError } from '../domain/errors.ts'
@@ -45,9 +46,11 @@ export type CheckpointObserver = {
 
 /** What is remembered of a run between two looks; a lost memory costs one statement that writes nothing. */
 type Memory = {
-  /** Of the last answer, and of what it said. */
+  /** Of the last answer, and of what it said beside its entries. */
   tag: string | null
   digest: string | null
+  /** The entries of the last answer that are recorded, each by its `entryKey`. */
+  told: ReadonlySet<string>
   /** The run's `start-time` whose CheckpointConfig was read. */
   configuredFor: number | null
   inProgress: number | null
@@ -70,6 +73,8 @@ type Found = {
   look: Look
   tag: string
   digest: string
+  /** The entries as they were read; the report holds only those that are not told yet. */
+  entries: readonly ObservedSnapshot[]
   report: CheckpointReport & { config: CheckpointConfig | null }
 }
 
@@ -109,6 +114,7 @@ export function createCheckpointObserver(ports: CheckpointObserverPorts): Checkp
 const forgotten = (): Memory => ({
   tag: null,
   digest: null,
+  told: new Set(),
   configuredFor: null,
   inProgress: null,
   lookedAt: Number.NEGATIVE_INFINITY,
@@ -171,11 +177,13 @@ async function lookAt({ run, job, memory }: Look, client: FlinkClient): Promise<
     const config = await readConfigOnce({ run, job, memory }, client)
     const digest = digestOf(report)
     const tag = settled ? answer.tag : ''
-    if (digest === memory.digest && config === null) {
+    const entries = report.snapshots
+    const snapshots = entries.filter((entry) => !memory.told.has(entryKey(entry)))
+    if (snapshots.length === 0 && digest === memory.digest && config === null) {
       memory.tag = tag
       return null
     }
-    return { look: { run, job, memory }, tag, digest, report: { ...report, config } }
+    return { look: { run, job, memory }, tag, digest, entries, report: { ...report, snapshots, config } }
   } catch (error) {
     if (error instanceof FlinkUnavailableError) return null // the next look asks again
     throw error
@@ -213,13 +221,13 @@ async function readConfigOnce(
   return config
 }
 
-/** What a report says, in few characters, without what changes all the time and is worth no row. */
-function digestOf({ snapshots, restored, inProgress, counts }: CheckpointReport): string {
-  const entries = snapshots.map(
-    ({ flinkCheckpointId, status, discarded }) => `${flinkCheckpointId}${status[0]}${discarded ? 'd' : ''}`,
-  )
-  return [counts.failed, counts.restored, restored?.flinkCheckpointId, inProgress?.id, ...entries].join()
-}
+/** What a report says beside its entries, in few characters, without what changes all the time and is worth no row. */
+const digestOf = ({ restored, inProgress, counts }: CheckpointReport): string =>
+  [counts.failed, counts.restored, restored?.flinkCheckpointId, inProgress?.id].join()
+
+/** All of an entry that changes: a checkpoint is completed or failed, and later dropped. */
+const entryKey = ({ flinkCheckpointId, status, discarded }: ObservedSnapshot): string =>
+  `${flinkCheckpointId}${status[0]}${discarded ? 'd' : ''}`
 
 async function write(
   { workerId, cluster }: CheckpointPollOf,
@@ -230,9 +238,13 @@ async function write(
   const first = await checkpoints.record(workerId, cluster.id, reports)
   if (!first.owned) return
   if (first.again) await checkpoints.record(workerId, cluster.id, reports)
-  for (const { look, tag, digest } of found) {
+  const unsettled = new Set(first.unsettled)
+  for (const { look, tag, digest, entries } of found) {
+    const open = entries.filter(({ ownSnapshotId }) => ownSnapshotId !== null && unsettled.has(ownSnapshotId))
     look.memory.digest = digest
-    look.memory.tag = tag
+    look.memory.told = new Set(entries.filter((entry) => !open.includes(entry)).map(entryKey))
+    // What its own advance has not settled yet is told once more, so that it lacks nothing in the end.
+    look.memory.tag = open.length === 0 ? tag : ''
   }
 }
 

@@ -60,6 +60,8 @@ let theirs: Tenant
 let workerId: string
 let observe: () => Promise<void>
 let statements: string[]
+/** Flink's checkpoint ids in each report handed to the database. */
+const recorded: number[][] = []
 
 beforeEach(async () => {
   await database.db.sql('truncate namespace, worker cascade')
@@ -93,13 +95,21 @@ const counting = () => ({
 /** An observer with an empty memory, as after a restart of its worker. */
 function newObserver(): () => Promise<void> {
   const observations = createObservationRepository(counting(), () => v7())
+  const checkpoints = createCheckpointRepository(counting(), () => v7())
   const observer = createClusterObserver({
     observations,
     flink: { to: () => flink(), close: async () => undefined },
     log: SILENT,
     lostAfterMs: LOST_AFTER_MS,
     checkpoints: createCheckpointObserver({
-      checkpoints: createCheckpointRepository(counting(), () => v7()),
+      checkpoints: {
+        ...checkpoints,
+        record(worker, cluster, reports) {
+          const ids = reports.map(({ snapshots }) => snapshots.map((each) => each.flinkCheckpointId))
+          recorded.push(...ids)
+          return checkpoints.record(worker, cluster, reports)
+        },
+      },
       intervalMs: 0,
       concurrency: 4,
     }),
@@ -281,6 +291,25 @@ describe('checkpoints that Flink reports', () => {
     expect(new Set(statements)).toEqual(new Set(['own-clusters', 'followed-jobs']))
   })
 
+  it('are told to the database once, and again only when they changed', async () => {
+    const id = newFlinkJobId()
+    jobs = [running(id)]
+    checkpoints.set(id, stats([completed(id, 1)]))
+    for (let poll = 0; poll < 2; poll++) await observe() // the run first, then its checkpoints
+    checkpoints.set(id, stats([completed(id, 2), completed(id, 1)]))
+    recorded.length = 0
+    await observe()
+    expect(recorded).toEqual([[2]])
+    checkpoints.set(id, stats([completed(id, 3), completed(id, 2), completed(id, 1, { discarded: true })]))
+    await observe()
+    expect(recorded).toEqual([[2], [3, 1]])
+    expect(brief(await list())).toEqual([
+      [1, 'CHECKPOINT', 'Cleared', 'SUBSUMED'],
+      [2, 'CHECKPOINT', 'Present', 'COMPLETED'],
+      [3, 'CHECKPOINT', 'Present', 'COMPLETED'],
+    ])
+  })
+
   it('are Cleared once Flink has dropped them, also when they were never seen standing', async () => {
     const id = newFlinkJobId()
     jobs = [running(id)]
@@ -457,8 +486,7 @@ describe('savepoints', () => {
       `update snapshot set status = 'Present', location = $2, location_key = $2 where id = $1`,
       [own, entry.externalPath],
     )
-    observe = newObserver()
-    await observe()
+    await observe() // Flink's answer is the same as before
     expect(await list()).toMatchObject([
       {
         id: own,
@@ -788,7 +816,11 @@ describe('a worker that lost its cluster', () => {
       oldestListedId: null,
       config: null,
     }
-    expect(await repository.record(v7(), ours.clusterId, [report])).toEqual({ owned: false, again: false })
+    expect(await repository.record(v7(), ours.clusterId, [report])).toEqual({
+      owned: false,
+      again: false,
+      unsettled: [],
+    })
     // A run of another tenant's cluster is not touched by the owner of ours.
     expect(await repository.record(workerId, theirs.clusterId, [report])).toMatchObject({ owned: true })
     expect(await list()).toEqual([])
