@@ -191,6 +191,12 @@ export const SETTINGS = {
     [50, 600 * SECOND],
     'Whole answer, in ms.',
   ),
+  flinkRunTimeoutMs: integer(
+    'TIDEMARK_FLINK_RUN_TIMEOUT_MS',
+    120 * SECOND,
+    [50, 600 * SECOND],
+    "Start of a job, whose program's main method runs meanwhile, in ms.",
+  ),
   flinkMaxAnswerBytes: integer(
     'TIDEMARK_FLINK_MAX_ANSWER_BYTES',
     16 * 1024 * 1024,
@@ -203,6 +209,12 @@ export const SETTINGS = {
     20 * SECOND,
     [50, 600 * SECOND],
     'One request to object storage, in ms.',
+  ),
+  maxArtifactBytes: integer(
+    'TIDEMARK_MAX_ARTIFACT_BYTES',
+    512 * 1024 * 1024,
+    [1024, 16 * 1024 ** 3],
+    'A larger jar is not taken. One that is being uploaded lies in TMPDIR, so that must have room for it.',
   ),
   maxEventLoopDelayMs: integer(
     'TIDEMARK_MAX_EVENT_LOOP_DELAY_MS',

@@ -48,6 +48,10 @@ export const ERROR_CODES = [
   'FILES_OUTSIDE_PREFIX',
   'RUN_STATE_UNKNOWN',
   'RUN_IS_LIVE',
+  'OPERATION_IN_PROGRESS',
+  'VERSION_NOT_STARTABLE',
+  'CLAIM_NOT_ALLOWED',
+  'ARTIFACT_INVALID',
   'MANAGED_ELSEWHERE',
   'IDEMPOTENCY_KEY_REUSED',
   'IDEMPOTENCY_IN_PROGRESS',
@@ -95,10 +99,19 @@ export class FlinkUnavailableError extends Error {
     | 'unreadable'
     | 'unauthorized'
 
-  constructor(kind: FlinkUnavailableError['kind'], message: string, cause?: unknown) {
+  /** false: it is certain that Flink executed nothing (connection refused, no leader). */
+  readonly mayHaveArrived: boolean
+
+  constructor(
+    kind: FlinkUnavailableError['kind'],
+    message: string,
+    cause?: unknown,
+    { mayHaveArrived = true }: { mayHaveArrived?: boolean } = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'FlinkUnavailableError'
     this.kind = kind
+    this.mayHaveArrived = mayHaveArrived
   }
 }
 

@@ -159,7 +159,8 @@ function nameCause({ className, frame }: Cause, inBrackets: boolean): string {
   return inBrackets ? `(${name})` : name
 }
 
-function oneLine(text: string, maxChars = MAX_MESSAGE_CHARS): string {
+/** For logs and answers: no line breaks, no control characters, bounded. */
+export function oneLine(text: string, maxChars = MAX_MESSAGE_CHARS): string {
   return cutMiddle(
     cutMiddle(text, 20_000)
       .replace(/[\p{Cc}\s]+/gu, ' ')

@@ -52,6 +52,45 @@ export type TriggerRequest = {
   format: SavepointFormat
 }
 
+/** Flink ends the job with the savepoint. `drain`: all event time timers fire first, the job is over for good. */
+export type StopRequest = TriggerRequest & { drain: boolean }
+
+export type CancelAnswer =
+  /** Under way, or cancelled already. */
+  | { kind: 'accepted' }
+  /** It has ended in another way. */
+  | { kind: 'ended'; text: string }
+  /** 404: this JobManager does not know the job now. */
+  | { kind: 'unknown' }
+  | { kind: 'refused'; httpStatus: number; text: string }
+
+/** A jar in the upload directory of a JobManager. `id` is Flink's: `<uuid>_<name>`. */
+export type UploadedJar = { id: string; name: string }
+
+/** POST /jars/:jarid/run under a job id of ours. */
+export type RunRequest = {
+  jarId: string
+  /** 32 hex digits, ours, committed before the call: used at most once. */
+  flinkJobId: string
+  entryClass: string | null
+  programArgs: readonly string[]
+  parallelism: number | null
+  /** As Flink writes it; null starts without state. */
+  savepointPath: string | null
+  claimMode: 'CLAIM' | 'NO_CLAIM'
+  /** Its name: `claimMode` since 1.20, before `restoreMode`. Flink ignores the other one and would not claim. */
+  claimModeField: 'claimMode' | 'restoreMode'
+  allowNonRestoredState: boolean
+  flinkConfiguration: Readonly<Record<string, string>>
+}
+
+export type RunAnswer =
+  | { kind: 'started' }
+  /** This JobManager does not have the jar (any more): nothing was executed. */
+  | { kind: 'jar-missing' }
+  /** Flink or the program said no. The job id is used up: it may now be that of a FAILED job. */
+  | { kind: 'refused'; httpStatus: number; text: string }
+
 export type TriggerAnswer =
   | { kind: 'accepted' }
   /** Flink understood and said no: nothing was started. */

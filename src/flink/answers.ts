@@ -28,6 +28,9 @@ const UNAVAILABLE: Record<number, { kind: Kind; says: string }> = {
   504: { kind: 'timeout', says: 'a proxy gave up waiting for Flink' },
 }
 
+/** The request was turned away before anything read it. Other answers of a proxy (502, 504) may come after Flink's work. */
+const TURNED_AWAY = new Set([401, 403, 407])
+
 /** REST/handler/router/RouterHandler; REST/handler/legacy/files/StaticFileServerHandler when the web UI is installed. */
 const NO_SUCH_ROUTE = /^Not found: |Unable to load requested file|^File not found\.$/
 
@@ -58,7 +61,10 @@ function readBody(request: HttpRequest, reply: HttpReply): unknown {
 }
 
 function readNotFound(request: HttpRequest, errors: string): Answer {
-  if (NO_SUCH_ROUTE.test(errors)) throw unreadable(request, 'this address has no such route')
+  if (NO_SUCH_ROUTE.test(errors)) {
+    const message = `${describeRequest(request)}: this address has no such route`
+    throw new FlinkUnavailableError('unreadable', message, undefined, { mayHaveArrived: false })
+  }
   return { kind: 'unknown', text: errors }
 }
 
@@ -70,7 +76,10 @@ function unavailableBy(
 ): FlinkUnavailableError {
   const says = [known?.says, errors && rootCause(errors)].filter(Boolean).join(': ') || 'no reason given'
   const message = `${describeRequest(request)}: answered ${status}: ${says}`
-  return new FlinkUnavailableError(known?.kind ?? 'server-error', message)
+  // A 503 in Flink's own words is the leader election (§1: nothing was executed), in other words a proxy's.
+  const isTurnedAway = TURNED_AWAY.has(status) || (status === 503 && errors !== null)
+  const mayHaveArrived = !isTurnedAway
+  return new FlinkUnavailableError(known?.kind ?? 'server-error', message, undefined, { mayHaveArrived })
 }
 
 /** The query of a redirect may carry a login token: only the place is shown. */
@@ -83,7 +92,7 @@ function describeRedirect({ status, location }: HttpReply): string {
  * REST/messages/ErrorResponseBody: one string, the stack trace of a RestHandlerException; or two, "Internal server error."
  * and "<Exception on server side:…". null when the body is not of that shape.
  */
-function readErrors(text: string): string | null {
+export function readErrors(text: string): string | null {
   const body = parseJson(text)
   if (typeof body !== 'object' || body === null || !('errors' in body) || !Array.isArray(body.errors))
     return null

@@ -1,9 +1,9 @@
 /** Credentials of a cluster, read through the Secrets port when they are needed and never kept in a message. */
 import { buildConnector, type Client } from 'undici'
-import { FlinkUnavailableError } from '../domain/errors.ts'
 import type { ClusterAuth, SecretReference } from '../domain/resources.ts'
 import type { ClusterAddress } from '../ports/flink.ts'
 import type { Secrets } from '../ports/storage.ts'
+import { neverAsked } from './http-errors.ts'
 
 /** Mounted secrets rotate; within this time, or after a 401, the new one is used. */
 const KEEP_SECRET_MS = 60_000
@@ -72,7 +72,7 @@ function secretReader(secrets: Secrets, { namespace, url }: ClusterAddress): Rea
       return (await secrets.read(namespace, reference)).replace(/[\r\n]+$/, '')
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      throw new FlinkUnavailableError(
+      throw neverAsked(
         'unauthorized',
         `the credentials for ${new URL(url).origin} cannot be read: ${reason}`,
         error,

@@ -2,18 +2,19 @@
  * One pool per cluster address, opened at its first request and closed when idle. Clients hold no pool: they may be kept
  * for ever. A pool belongs to a `key`; when url or auth change the key changes and the old pool idles away.
  */
-import { FlinkUnavailableError } from '../domain/errors.ts'
 import type { ClusterAddress, FlinkConnections } from '../ports/flink.ts'
 import type { Secrets } from '../ports/storage.ts'
 import { type Authorization, createAuthorization, createConnect } from './authentication.ts'
 import { createFlinkClient } from './client.ts'
 import { type HttpLimits, type HttpLink, type HttpReply, type HttpRequest, openLink, send } from './http.ts'
+import { neverAsked } from './http-errors.ts'
 
 export type FlinkConnectionOptions = HttpLimits & { idleCloseMs: number }
 
 export const DEFAULT_FLINK_CONNECTION_OPTIONS: FlinkConnectionOptions = {
   connectTimeoutMs: 5_000,
   requestTimeoutMs: 15_000,
+  runTimeoutMs: 120_000,
   maxBodyBytes: 16 * 1024 * 1024,
   connections: 4,
   idleCloseMs: 60_000,
@@ -51,7 +52,7 @@ export function createFlinkConnections(
   }
 
   async function ask(address: ClusterAddress, request: HttpRequest): Promise<HttpReply> {
-    if (closed) throw new FlinkUnavailableError('unreachable', 'the connections to Flink are closed')
+    if (closed) throw neverAsked('unreachable', 'the connections to Flink are closed')
     const entry = entries.get(address.key) ?? open(address)
     entry.inFlight++
     try {
@@ -79,5 +80,5 @@ export function createFlinkConnections(
 function parseUrl(url: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : null
   if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed
-  throw new FlinkUnavailableError('unreachable', 'the cluster url is not an http or https address')
+  throw neverAsked('unreachable', 'the cluster url is not an http or https address')
 }

@@ -36,6 +36,28 @@ const BY_PREFIX: readonly { prefix: string; kind: Kind; says: string }[] = [
 export const isReset = (error: unknown): boolean =>
   ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? '')
 
+/** The request was never written: no connection came about, or we would not send it. */
+const NEVER_SENT = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CLOSED',
+  'UND_ERR_INVALID_ARG',
+])
+
+/** Certain only: whatever happens to an open connection may have come after Flink had read the request. */
+function isNeverSent(error: unknown): boolean {
+  // A name with several addresses: each was tried.
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isNeverSent)
+  if (NEVER_SENT.has(codeOf(error) ?? '')) return true
+  return error instanceof Error && 'syscall' in error && error.syscall === 'connect' // ETIMEDOUT, EHOSTUNREACH, …
+}
+
+/** Nothing was sent at all. */
+export const neverAsked = (kind: Kind, message: string, cause?: unknown): FlinkUnavailableError =>
+  new FlinkUnavailableError(kind, message, cause, { mayHaveArrived: false })
+
 export function unavailable(what: string, error: unknown): FlinkUnavailableError {
   if (error instanceof FlinkUnavailableError) return error
   const code = codeOf(error)
@@ -45,6 +67,7 @@ export function unavailable(what: string, error: unknown): FlinkUnavailableError
     known?.kind ?? 'unreachable',
     `${what}: ${says.slice(0, 300)}${code === undefined ? '' : ` (${code})`}`,
     error,
+    { mayHaveArrived: !isNeverSent(error) },
   )
 }
 

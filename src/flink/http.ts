@@ -4,17 +4,28 @@
  * carry our credentials elsewhere. A GET whose socket is reset before an answer is asked once more on a socket of its own;
  * a POST never (a trigger that was perhaps executed is looked up, not repeated).
  */
+import { Readable } from 'node:stream'
 import { Client, type Dispatcher, Pool } from 'undici'
 import { FlinkUnavailableError } from '../domain/errors.ts'
 import { isReset, unavailable } from './http-errors.ts'
 
-export type HttpRequest = { method: 'GET' | 'POST'; path: string; body?: string }
+export type HttpRequest = {
+  method: 'GET' | 'POST' | 'PATCH'
+  path: string
+  /** JSON, or bytes that are read while they are sent. */
+  body?: string | StreamedBody
+  /** It runs a program's main method meanwhile. */
+  isRun?: boolean
+}
+export type StreamedBody = { contentType: string; sizeBytes: number; read: () => AsyncIterable<Uint8Array> }
 export type HttpReply = { status: number; text: string; location: string | null }
 
 export type HttpLimits = {
   connectTimeoutMs: number
-  /** Over all of one request. */
+  /** Over all of one request. An upload has a second more for each MiB. */
   requestTimeoutMs: number
+  /** The same for POST /jars/:jarid/run, which answers when the program's main method has come to its end. */
+  runTimeoutMs: number
   maxBodyBytes: number
   /** Sockets per cluster. */
   connections: number
@@ -28,6 +39,8 @@ export type HttpLink = {
   clientOptions: Client.Options
   limits: HttpLimits
 }
+
+const SLOWEST_UPLOAD_BYTES_PER_MS = 1024 * 1.024 // 1 MiB/s
 
 /** Below the idle timeouts of usual proxies (60 s), above a polling interval. */
 const KEEP_ALIVE_MS = 20_000
@@ -51,16 +64,62 @@ export async function send(
   authorization: string | null,
 ): Promise<HttpReply> {
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), link.limits.requestTimeoutMs)
+  const timeLimitMs = timeLimitOf(request, link.limits)
+  const timer = setTimeout(() => deadline.abort(), timeLimitMs)
   const what = `${request.method} ${link.origin}${link.pathPrefix}${request.path}`
+  const body = toBody(request)
   try {
-    return await exchange(link, toOptions(link, request, authorization, deadline.signal))
+    return await exchange(link, toOptions(link, request, authorization, { signal: deadline.signal, body }))
   } catch (error) {
+    const unread = body.readFailure()
+    if (unread !== null) throw unread.error
     if (!deadline.signal.aborted) throw unavailable(what, error)
-    const message = `${what}: no complete answer within ${link.limits.requestTimeoutMs} ms`
-    throw new FlinkUnavailableError('timeout', message, error)
+    throw new FlinkUnavailableError('timeout', `${what}: no complete answer within ${timeLimitMs} ms`, error)
   } finally {
     clearTimeout(timer)
+  }
+}
+
+function timeLimitOf({ isRun, body }: HttpRequest, limits: HttpLimits): number {
+  if (isRun) return limits.runTimeoutMs
+  const uploadBytes = typeof body === 'object' ? body.sizeBytes : 0
+  return limits.requestTimeoutMs + Math.ceil(uploadBytes / SLOWEST_UPLOAD_BYTES_PER_MS)
+}
+
+type Body = {
+  headers: Record<string, string>
+  content: string | Readable | undefined
+  /** Why the bytes to send could not be read: the reader's own error, and not Flink's fault. */
+  readFailure: () => { error: unknown } | null
+}
+
+function toBody({ body }: HttpRequest): Body {
+  const readFailure = () => null
+  if (body === undefined) return { headers: {}, content: undefined, readFailure }
+  if (typeof body === 'string')
+    return { headers: { 'content-type': 'application/json' }, content: body, readFailure }
+  const { contentType, sizeBytes, read } = body
+  let failure: { error: unknown } | null = null
+  const chunks = read()[Symbol.asyncIterator]()
+  // No generator: undici would throw its own errors into it, which are not the reader's.
+  const remembering: AsyncIterableIterator<Uint8Array> = {
+    async next() {
+      try {
+        return await chunks.next()
+      } catch (error) {
+        failure = { error }
+        throw error
+      }
+    },
+    return: async () => (await chunks.return?.()) ?? { done: true, value: undefined },
+    [Symbol.asyncIterator]: () => remembering,
+  }
+  // Its errors are told by the request; one that is never sent has no other listener.
+  const content = Readable.from(remembering, { objectMode: false }).on('error', () => {})
+  return {
+    headers: { 'content-type': contentType, 'content-length': String(sizeBytes) },
+    content,
+    readFailure: () => failure,
   }
 }
 
@@ -68,7 +127,7 @@ function toOptions(
   link: HttpLink,
   request: HttpRequest,
   authorization: string | null,
-  signal: AbortSignal,
+  { signal, body }: { signal: AbortSignal; body: Body },
 ): Dispatcher.RequestOptions {
   return {
     method: request.method,
@@ -76,10 +135,10 @@ function toOptions(
     signal,
     headers: {
       accept: 'application/json',
-      ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...body.headers,
       ...(authorization === null ? {} : { authorization }),
     },
-    ...(request.body === undefined ? {} : { body: request.body }),
+    ...(body.content === undefined ? {} : { body: body.content }),
   }
 }
 

@@ -1,5 +1,6 @@
 /** One Flink cluster as services ask it. */
 import type {
+  CancelAnswer,
   CheckpointConfig,
   CheckpointPoll,
   CheckpointStatistics,
@@ -7,9 +8,13 @@ import type {
   FlinkClusterInfo,
   FlinkJob,
   JobException,
+  RunAnswer,
+  RunRequest,
   SavepointAnswer,
+  StopRequest,
   TriggerAnswer,
   TriggerRequest,
+  UploadedJar,
 } from '../domain/flink.ts'
 import type { ClusterAuth } from '../domain/resources.ts'
 
@@ -43,6 +48,19 @@ export interface FlinkClient {
   triggerSavepoint(request: TriggerRequest): Promise<TriggerAnswer>
   /** GET /jobs/:id/savepoints/:triggerid, for savepoints and stops. */
   readSavepoint(flinkJobId: string, triggerId: string): Promise<SavepointAnswer>
+  /** POST /jobs/:id/stop with our own trigger id; the result is that of `readSavepoint`. Never retried by the client. */
+  stopJob(request: StopRequest): Promise<TriggerAnswer>
+  /** PATCH /jobs/:id?mode=cancel. May be repeated. */
+  cancelJob(flinkJobId: string): Promise<CancelAnswer>
+  /** GET /jars. */
+  listJars(): Promise<UploadedJar[]>
+  /** POST /jars/upload, streamed; answers the jar's id. Repeated it is another upload of the same bytes. */
+  uploadJar(jar: { name: string; sizeBytes: number; read: () => AsyncIterable<Uint8Array> }): Promise<string>
+  /**
+   * POST /jars/:id/run. Never retried by the client: without an answer the job may have been started, unless the error says
+   * `mayHaveArrived: false`. Waits `runTimeoutMs`, longer than other calls: the program's main method runs meanwhile.
+   */
+  runJar(request: RunRequest): Promise<RunAnswer>
 }
 
 export interface FlinkConnections {

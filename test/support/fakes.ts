@@ -27,6 +27,11 @@ export const fakeFlink = (answers: Partial<FlinkClient>): FlinkClient => ({
   readCheckpointConfig: async () => null,
   triggerSavepoint: unasked('triggerSavepoint'),
   readSavepoint: unasked('readSavepoint'),
+  stopJob: unasked('stopJob'),
+  cancelJob: unasked('cancelJob'),
+  listJars: unasked('listJars'),
+  uploadJar: unasked('uploadJar'),
+  runJar: unasked('runJar'),
   ...answers,
 })
 
@@ -51,6 +56,7 @@ export function fakeStore(files: Record<string, Uint8Array>): ObjectStore {
       if (bytes) yield bytes
     },
     put: unasked('put'),
+    putStream: unasked('putStream'),
     deleteMany: unasked('deleteMany'),
   }
 }
@@ -148,6 +154,7 @@ export const savepointWork = (changes: Partial<SavepointWork> = {}) => ({
     askedAt: new Date('2026-11-21T12:00:01Z'),
     askedFlinkStart: 100,
     afterRescale: false,
+    stopMode: null,
     outcome: null,
     ...changes.attempt,
     flinkJobId: 'f'.repeat(32),
