@@ -17,11 +17,12 @@ import { ROUTES } from './routes/all.ts'
 import { getMetrics } from './routes/system/get-metrics.ts'
 import { NAMED_SCHEMAS } from './schemas/all.ts'
 import { refuseUnstorableRequest } from './storable-values.ts'
+import { limitBodyTime } from './stream-body.ts'
 import { createBuildValidator } from './validators.ts'
 
 const BODY_LIMIT_BYTES = 1_048_576
-/** How long a client may take to send one request. */
-const REQUEST_TIMEOUT_MS = 60_000
+/** How long a client may take to send one request; those that are read into memory get less (`limitBodyTime`). */
+const REQUEST_TIMEOUT_MS = 30 * 60_000
 
 export type AppOptions = {
   /** Above this mean event loop delay requests are answered 503 OVERLOADED; 0 never. Default: 1000. */
@@ -110,6 +111,7 @@ export const buildApp = async (dependencies: AppDependencies): Promise<App> => {
   const documents: RouteDocuments = new Map()
   app.addHook('onRoute', (route) => keepForDocument(route, documents))
   addHooks(app, authenticate)
+  limitBodyTime(app)
   await registerPlugins(app, dependencies, documents)
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema)
   for (const addRoute of ROUTES) addRoute(app)

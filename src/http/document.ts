@@ -10,7 +10,7 @@ const DESCRIPTION = `Tidemark takes, watches, keeps and verifies the savepoints 
 
 - Instants are RFC 3339 in UTC with milliseconds; durations and sizes carry their unit in the name (\`durationMs\`, \`timeoutSeconds\`, \`sizeBytes\`). Numbers stay within ±(2^53 − 1).
 - Errors are RFC 9457 \`application/problem+json\` with a stable \`code\`.
-- Unknown properties and unknown query parameters are refused with 400. Bodies have at most 1 MiB and nest at most 32 deep.
+- Unknown properties and unknown query parameters are refused with 400. JSON bodies have at most 1 MiB and nest at most 32 deep.
 - Lists answer \`items\` and \`nextPageToken\`, without totals.
 - Clients must tolerate new values of every enumeration and new members of every answer.
 - Every answer carries \`X-Request-Id\`.`
@@ -89,6 +89,7 @@ export const documentOptions = (documents: RouteDocuments): FastifyDynamicSwagge
       { name: 'storages', description: 'Where snapshots lie.' },
       { name: 'jobs', description: 'What the user calls a job.' },
       { name: 'versions', description: 'Immutable configurations of a job.' },
+      { name: 'artifacts', description: 'Jars that versions name.' },
       { name: 'runs', description: 'The lives of a job on a cluster.' },
       { name: 'savepoints', description: 'Snapshots the user owns: triggering them.' },
       { name: 'snapshots', description: 'Savepoints and checkpoints: reading and describing them.' },

@@ -27,5 +27,7 @@ declare module 'fastify' {
     public?: boolean
     /** A request without a body means `{}`. */
     optionalBody?: boolean
+    /** The body is not read into memory (`stream-body.ts`). */
+    streamedBody?: boolean
   }
 }

@@ -1,4 +1,4 @@
-/** JSON in UTF-8 is the only body we read; an empty one is no body, whatever its content type says. */
+/** JSON in UTF-8 is the only body we read into memory; an empty one is no body, whatever its content type says. */
 import type { FastifyRequest } from 'fastify'
 import { DomainError } from '../domain/errors.ts'
 import type { App } from './fastify-app.ts'
@@ -29,6 +29,7 @@ const refuse = (detail: string) =>
 export const settleBody = (request: FastifyRequest): void => {
   if (request.is404) return // that there is no such route comes first
   const { config, schema } = request.routeOptions
+  if (config.streamedBody === true) return
   if (request.body === undefined && config.optionalBody === true) request.body = {}
   if (schema?.body === undefined && request.body !== undefined) throw refuse('this request takes no body')
   if (schema?.body !== undefined && request.body === undefined) throw refuse('a JSON body is required')

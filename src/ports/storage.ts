@@ -16,6 +16,8 @@ export type StorageAddress = {
 
 export type StoredObject = { location: Location; sizeBytes: number; modifiedAt: Date | null }
 export type ObjectPage = { objects: StoredObject[]; nextPageToken: string | null }
+/** `read` may be called again: it begins at the beginning. */
+export type ObjectContent = { sizeBytes: number; read: () => AsyncIterable<Uint8Array> }
 export type DeleteFailure = { location: Location; code: string; message: string }
 
 /**
@@ -32,6 +34,8 @@ export interface ObjectStore {
   /** The whole object as chunks; throws StorageError `not-found`. */
   read(location: Location): AsyncIterable<Uint8Array>
   put(location: Location, bytes: Uint8Array): Promise<void>
+  /** A large object, streamed; either all of it stands there afterwards or what stood there before. `read` may be called again. */
+  putStream(location: Location, content: ObjectContent): Promise<void>
   /** Deletes up to any number of objects in batches; a missing one counts as deleted. Answers what was not deleted. */
   deleteMany(locations: readonly Location[]): Promise<DeleteFailure[]>
 }

@@ -1,8 +1,6 @@
 /** The object store on a local folder, which must lie below one of the installation's `localRoots`. */
-import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { StorageError } from '../domain/errors.ts'
 import { formatLocation, type Location } from '../domain/location.ts'
 import type { ObjectPage, StoredObject } from '../ports/storage.ts'
@@ -10,7 +8,8 @@ import { requireBelow, requireObjectBelow } from './guard.ts'
 import { deleteFiles } from './local-delete.ts'
 import { toLocalError } from './local-errors.ts'
 import { listFolder } from './local-list.ts'
-import { requireRealInside, resolveExisting, resolveRoot, resolveTarget } from './local-paths.ts'
+import { resolveRoot, resolveTarget } from './local-paths.ts'
+import { writeObject, writeObjectStream } from './local-write.ts'
 import type { OpenStore } from './open-store.ts'
 
 export function openLocalStore(root: Location, localRoots: readonly string[]): OpenStore {
@@ -38,7 +37,9 @@ export function openLocalStore(root: Location, localRoots: readonly string[]): O
         return buffer.subarray(0, await fill(file, buffer, offset))
       }),
     read: (location) => read(() => withRoot((realRoot) => openForReading(realRoot, root, location))),
-    put: (location, bytes) => withRoot((realRoot) => put(realRoot, root, location, bytes)),
+    put: (location, bytes) => withRoot((realRoot) => writeObject(realRoot, root, location, bytes)),
+    putStream: (location, content) =>
+      withRoot((realRoot) => writeObjectStream(realRoot, root, location, content)),
     deleteMany: (locations) => withRoot((realRoot) => deleteFiles(realRoot, root, locations)),
     close: () => undefined,
   }
@@ -95,23 +96,5 @@ async function* read(openIt: () => Promise<FileHandle>): AsyncGenerator<Uint8Arr
     throw toLocalError(error)
   } finally {
     await file.close()
-  }
-}
-
-/** Written beside and renamed: a reader sees the whole object or none. */
-async function put(realRoot: string, root: Location, location: Location, bytes: Uint8Array): Promise<void> {
-  requireObjectBelow(root, location)
-  const { real: path } = await resolveExisting(
-    [realRoot, ...location.segments.slice(root.segments.length)].join('/'),
-  )
-  requireRealInside(realRoot, path, location)
-  await mkdir(dirname(path), { recursive: true })
-  const unfinished = `${path}.${randomUUID()}.unfinished`
-  try {
-    await writeFile(unfinished, bytes, { flag: 'wx' })
-    await rename(unfinished, path)
-  } catch (error) {
-    await rm(unfinished, { force: true })
-    throw error
   }
 }

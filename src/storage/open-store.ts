@@ -22,6 +22,8 @@ export class SharedStore implements ObjectStore {
   readRange: ObjectStore['readRange'] = (location, offset, length) =>
     this.#use((store) => store.readRange(location, offset, length))
   put: ObjectStore['put'] = (location, bytes) => this.#use((store) => store.put(location, bytes))
+  putStream: ObjectStore['putStream'] = (location, content) =>
+    this.#use((store) => store.putStream(location, content))
   deleteMany: ObjectStore['deleteMany'] = (locations) => this.#use((store) => store.deleteMany(locations))
 
   async *read(...[location]: Parameters<ObjectStore['read']>): AsyncGenerator<Uint8Array> {

@@ -21,6 +21,10 @@ export const DEFAULT_S3_LIMITS: S3Limits = {
   maxAttempts: 3,
 }
 
+const quiet = (): void => undefined
+/** What fails is thrown; the SDK would also write some of it to the console. */
+const SILENT: NonNullable<S3ClientConfig['logger']> = { debug: quiet, info: quiet, warn: quiet, error: quiet }
+
 /** How long secrets are kept before they are read again: a rotated file needs no restart. */
 const CREDENTIALS_LIFETIME_MS = 15 * 60_000
 
@@ -37,6 +41,7 @@ export function createS3Client(
       ? {}
       : { credentials: credentialsFrom(address.namespace, address.credentials, secrets) }),
     forcePathStyle: addressing.pathStyle,
+    logger: SILENT,
     maxAttempts: limits.maxAttempts,
     // several stores refuse the SDK's newer checksums where they are not asked for
     requestChecksumCalculation: 'WHEN_REQUIRED',

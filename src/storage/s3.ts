@@ -10,6 +10,7 @@ import { ask, keyOf, type S3Connection, throwBucketMissing } from './s3-connecti
 import { deleteObjects } from './s3-delete.ts'
 import { createMissingProof, listObjects } from './s3-list.ts'
 import { headObject, readObject, readObjectRange } from './s3-read.ts'
+import { putObjectStream } from './s3-upload.ts'
 
 export function openS3Store(
   provider: S3Provider,
@@ -34,6 +35,7 @@ export function openS3Store(
       readObjectRange(connection, location, offset, length).catch(proveMissing),
     read: (location) => readObject(connection, location, proveMissing),
     put: (location, bytes) => putObject(connection, location, bytes),
+    putStream: (location, content) => putObjectStream(connection, location, content),
     deleteMany: (locations) => deleteObjects(connection, locations),
     close: () => connection.client.destroy(),
   }

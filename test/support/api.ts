@@ -17,6 +17,10 @@ export type Api = {
   ): Promise<ApiAnswer<Body>>
 }
 
+/** Bytes are sent as they are, under the content type given. */
+const serialize = (body: unknown): string | Uint8Array =>
+  body instanceof Uint8Array ? body : JSON.stringify(body)
+
 /** Bodies are JSON in and out; an empty answer is `{}`. */
 export const apiClient = (url: string, token: string): Api => ({
   url,
@@ -33,7 +37,7 @@ export const apiClient = (url: string, token: string): Api => ({
         ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
         ...options.headers,
       },
-      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.body === undefined ? {} : { body: serialize(options.body) }),
       headersTimeout: 90_000,
       bodyTimeout: 90_000,
     })
