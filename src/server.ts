@@ -34,6 +34,9 @@ export async function startServer(config: Config): Promise<RunningServer> {
     newTriggerId: shared.newTriggerId,
     crashPoint: shared.crashPoint,
     localRoots: config.localRoots,
+    uploads: shared.uploads,
+    jars: shared.jars,
+    maxArtifactBytes: config.maxArtifactBytes,
     health: {
       databaseVersion: async () => {
         const [row] = await shared.db.sql<{ version: string }>(

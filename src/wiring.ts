@@ -8,10 +8,13 @@ import type { Config } from './config.ts'
 import { createCrashPoint } from './crash-point.ts'
 import { createCheckpointHistoryRepository } from './db/checkpoint-history.ts'
 import { createCheckpointRepository } from './db/checkpoints.ts'
+import { createClaimRepository } from './db/claims.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { createClusterRepository } from './db/clusters.ts'
 import { createJobStateRepository } from './db/job-state.ts'
 import { createJobRepository } from './db/jobs.ts'
+import { createLifecycleWorkRepository } from './db/lifecycle-work.ts'
+import { createLifecycleRepository } from './db/lifecycles.ts'
 import { createMetricsRepository } from './db/metrics.ts'
 import { listPendingMigrations, readMigrationNames } from './db/migrate.ts'
 import { createNamespaceRepository } from './db/namespaces.ts'
@@ -25,10 +28,13 @@ import { createSavepointWorkRepository } from './db/savepoint-work.ts'
 import { createSnapshotRepository } from './db/snapshots.ts'
 import { createStorageRepository } from './db/storages.ts'
 import { createFlinkConnections } from './flink/connections.ts'
+import type { Jars, Uploads } from './ports/artifacts.ts'
 import type { CrashPoint, Log } from './ports/process.ts'
 import type { QueueBackend } from './queue/connection.ts'
+import { createJars } from './storage/jars.ts'
 import { createSecrets } from './storage/secrets.ts'
 import { createObjectStores } from './storage/stores.ts'
+import { createUploads } from './storage/uploads.ts'
 
 export const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
 
@@ -67,6 +73,8 @@ export type Shared = {
   repositories: ReturnType<typeof createRepositories>
   flink: ReturnType<typeof createFlinkConnections>
   stores: ReturnType<typeof createObjectStores>
+  uploads: Uploads
+  jars: Jars
   crashPoint: CrashPoint
   newId: () => string
   newTriggerId: () => string
@@ -97,6 +105,7 @@ export async function wireShared(config: Config, process: 'api' | 'worker'): Pro
   const flink = createFlinkConnections(secrets, {
     connectTimeoutMs: config.flinkConnectTimeoutMs,
     requestTimeoutMs: config.flinkRequestTimeoutMs,
+    runTimeoutMs: config.flinkRunTimeoutMs,
     maxBodyBytes: config.flinkMaxAnswerBytes,
     connections: config.flinkConnections,
   })
@@ -113,6 +122,8 @@ export async function wireShared(config: Config, process: 'api' | 'worker'): Pro
     repositories,
     flink,
     stores,
+    uploads: createUploads(),
+    jars: createJars(),
     crashPoint: createCrashPoint(config.crashAt),
     newId,
     newTriggerId: () => randomBytes(16).toString('hex'),
@@ -146,6 +157,9 @@ const createRepositories = (db: Database, config: Config, process: string, newId
   }),
   operations: createOperationRepository(db),
   operationWork: createOperationWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
+  lifecycles: createLifecycleRepository(db),
+  lifecycleWork: createLifecycleWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
+  claims: createClaimRepository(db),
   observations: createObservationRepository(db, newId),
   checkpoints: createCheckpointRepository(db, newId),
   metrics: createMetricsRepository(db),

@@ -7,11 +7,15 @@
 import { DomainError } from '../domain/errors.ts'
 import type {
   BulkSavepointRequest,
+  LifecycleResult,
   OperationCounts,
   OperationItem,
   OperationKind,
   OperationStatus,
+  OperationStep,
   OperationSummary,
+  StartRequest,
+  StopRequest,
 } from '../domain/operation.ts'
 import { operationPrincipal } from '../domain/operation.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
@@ -27,11 +31,21 @@ type OperationRow = Row & {
   id: string
   kind: OperationKind
   status: OperationStatus
-  input: BulkSavepointRequest
+  input: BulkSavepointRequest | StartRequest | StopRequest
   counts: CountsByStatus | OperationCounts | null
   created_at: string
   created_by: string
   ended_at: string | null
+  job_id: string | null
+  job_name: string
+  deadline_at: string
+  run_id: string | null
+  flink_job_id: string | null
+  snapshot_id: string | null
+  failure_code: string | null
+  failure_message: string | null
+  steps: OperationStep[]
+  result: LifecycleResult | null
 }
 
 type ItemRow = Row & {
@@ -81,6 +95,8 @@ export function createOperationRepository(db: Database): OperationRepository {
         id,
       ])
       if (!row) return null
+      const summary = toSummary(row)
+      if (summary.kind !== 'BULK_SAVEPOINT') return { ...summary, steps: row.steps, result: row.result ?? {} }
       const rows = await db.sql<ItemRow>(SELECT_ITEMS, [
         namespaceId,
         id,
@@ -89,7 +105,7 @@ export function createOperationRepository(db: Database): OperationRepository {
         operationPrincipal(id),
       ])
       const page = toPage(rows, pageSize, (item) => encodeItemToken(item.position, id), toItem)
-      return { ...toSummary(row), items: page.items, nextPageToken: page.next }
+      return { ...summary, items: page.items, nextPageToken: page.next }
     },
 
     list: async ({ namespaceId }, { pageSize, after }) => {
@@ -140,11 +156,15 @@ const INSERT_BULK_SAVEPOINT = `
 /** What `end` of operation-work wrote, or what stands now. */
 const SELECT = `
   select o.id, o.kind, o.status, o.input, o.created_at, o.created_by, o.ended_at,
-    case when o.ended_at is not null then o.result -> 'counts' else
+    case when o.kind <> 'BULK_SAVEPOINT' then null when o.ended_at is not null then o.result -> 'counts' else
       (select jsonb_object_agg(c.status, c.items) from
         (select i.status, count(*) as items from operation_item i where i.operation_id = o.id group by i.status) c)
-    end as counts
-  from operation o`
+    end as counts,
+    o.job_id, j.name as job_name, o.deadline_at, o.run_id, r.flink_job_id, o.snapshot_id, o.failure_code, o.failure_message,
+    o.steps, o.result
+  from operation o
+    left join job j on j.id = o.job_id and j.namespace_id = o.namespace_id
+    left join run r on r.id = o.run_id and r.namespace_id = o.namespace_id`
 
 const SELECT_ITEMS = `
   select i.position, i.job_id, j.name as job_name, i.status, i.snapshot_id, s.status as snapshot_status,
@@ -155,16 +175,24 @@ const SELECT_ITEMS = `
   where i.namespace_id = $1::uuid and i.operation_id = $2::uuid and i.position > $3::int
   order by i.position limit $4`
 
-const toSummary = (row: OperationRow): OperationSummary => ({
-  id: row.id,
-  kind: row.kind,
-  status: row.status,
-  request: row.input,
-  counts: toCounts(row.counts),
-  createdAt: row.created_at,
-  createdBy: row.created_by,
-  endedAt: row.ended_at,
-})
+function toSummary(row: OperationRow): OperationSummary {
+  const { id, status, created_at: createdAt, created_by: createdBy, ended_at: endedAt } = row
+  const base = { id, status, createdAt, createdBy, endedAt }
+  if ('maxParallel' in row.input)
+    return { ...base, kind: 'BULK_SAVEPOINT', request: row.input, counts: toCounts(row.counts) }
+  return {
+    ...base,
+    kind: row.kind === 'STOP' ? 'STOP' : 'START',
+    job: { id: row.job_id ?? '', name: row.job_name },
+    request: row.input,
+    deadlineAt: row.deadline_at,
+    run: row.run_id,
+    flinkJobId: row.flink_job_id,
+    snapshot: row.snapshot_id,
+    failure:
+      row.failure_code === null ? null : { code: row.failure_code, message: row.failure_message ?? '' },
+  }
+}
 
 export function toCounts(counts: CountsByStatus | OperationCounts | null): OperationCounts {
   if (counts !== null && 'done' in counts) return counts

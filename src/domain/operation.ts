@@ -1,12 +1,27 @@
-/** Operations: work over many jobs that is recorded at once and reported as one. Instants are RFC 3339 UTC with milliseconds. */
+/** Operations: work that is recorded at once, done by workers and reported. Instants are RFC 3339 UTC with milliseconds. */
+import type { Restore } from './restore-point.ts'
 import type { Labels, Reference, SavepointFormat } from './snapshot.ts'
 import type { SnapshotStatus } from './snapshot-status.ts'
 
-export const OPERATION_KINDS = ['BULK_SAVEPOINT'] as const
+/** One open at a time per job; the database enforces it. */
+export const LIFECYCLE_KINDS = ['START', 'STOP'] as const
+export type LifecycleKind = (typeof LIFECYCLE_KINDS)[number]
+
+export const OPERATION_KINDS = ['BULK_SAVEPOINT', ...LIFECYCLE_KINDS] as const
 export type OperationKind = (typeof OPERATION_KINDS)[number]
 
 export const OPERATION_STATUSES = ['RUNNING', 'SUCCEEDED', 'PARTIAL', 'FAILED'] as const
 export type OperationStatus = (typeof OPERATION_STATUSES)[number]
+
+type Base = {
+  id: string
+  status: OperationStatus
+  createdAt: string
+  createdBy: string
+  endedAt: string | null
+}
+
+// ----------------------------------------------------------------------------------------------- bulk savepoint
 
 export const ITEM_STATUSES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED'] as const
 export type ItemStatus = (typeof ITEM_STATUSES)[number]
@@ -36,15 +51,10 @@ export type OperationCounts = {
   skipped: number
 }
 
-export type OperationSummary = {
-  id: string
-  kind: OperationKind
-  status: OperationStatus
+export type BulkSavepointSummary = Base & {
+  kind: 'BULK_SAVEPOINT'
   request: BulkSavepointRequest
   counts: OperationCounts
-  createdAt: string
-  createdBy: string
-  endedAt: string | null
 }
 
 export type OperationItem = {
@@ -61,7 +71,75 @@ export type OperationItem = {
   failure: { code: string; message: string } | null
 }
 
-export type Operation = OperationSummary & { items: OperationItem[]; nextPageToken: string | null }
+export type BulkSavepointOperation = BulkSavepointSummary & {
+  items: OperationItem[]
+  nextPageToken: string | null
+}
+
+// ---------------------------------------------------------------------------------------------------- lifecycle
+
+export type StartRequest = { version: number; restore: Restore }
+
+export const STOP_MODES = ['SAVEPOINT', 'DRAIN', 'CANCEL'] as const
+export type StopMode = (typeof STOP_MODES)[number]
+export type StopRequest = {
+  mode: StopMode
+  description: string | null
+  format: SavepointFormat
+  /** How long the savepoint, or the cancellation, may take. */
+  timeoutSeconds: number
+}
+
+export const STEP_STATUSES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED'] as const
+/** In the order of the work. `message` says what came out, or what is waited for. */
+export type OperationStep = {
+  name: string
+  status: (typeof STEP_STATUSES)[number]
+  startedAt: string | null
+  endedAt: string | null
+  message: string | null
+}
+
+export const START_STEPS = ['upload', 'choose', 'submit', 'run'] as const
+export const STOP_STEPS = ['wait', 'savepoint', 'end'] as const
+export const CANCEL_STEPS = ['cancel', 'end'] as const
+
+/** What a start restored, or would not: the decision of the resolver, in short. */
+export type ChosenRestorePoint = {
+  decision: string
+  because: { code: string; message: string }
+  snapshot: string | null
+  location: string | null
+  claimMode: string
+  findings: { code: string; message: string }[]
+  /** The candidates that were passed over, the newest first, at most 20. */
+  rejected: { snapshot: string | null; location: string | null; code: string; message: string }[]
+}
+
+export type LifecycleResult = {
+  restorePoint?: ChosenRestorePoint
+  /** What ought to be known, although the operation did what it should. */
+  warnings?: { code: string; message: string }[]
+  /** START: what Flink refused the request with, until it is known whether a job came of it all the same. */
+  refusal?: { code: string; message: string }
+}
+
+export type LifecycleSummary = Base & {
+  kind: LifecycleKind
+  job: Reference
+  request: StartRequest | StopRequest
+  /** When it is given up: until then it is tried again. */
+  deadlineAt: string
+  run: string | null
+  flinkJobId: string | null
+  snapshot: string | null
+  failure: { code: string; message: string } | null
+}
+
+export type LifecycleOperation = LifecycleSummary & { steps: OperationStep[]; result: LifecycleResult }
+
+export type OperationSummary = BulkSavepointSummary | LifecycleSummary
+export type Operation = BulkSavepointOperation | LifecycleOperation
 
 /** Who asks for the savepoints of an operation; what a snapshot's `createdBy` then says. */
 export const operationPrincipal = (operationId: string): string => `operation:${operationId}`

@@ -28,7 +28,7 @@ const FRAMEWORK_REASONS: Readonly<Record<string, Reason>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'BODY_TOO_LARGE', detail: BODY_LIMIT_DETAIL },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'UNSUPPORTED_MEDIA_TYPE',
-    detail: 'send the body as Content-Type: application/json',
+    detail: 'this route does not read such a Content-Type; all but uploads read application/json',
   },
   FST_ERR_BAD_URL: { code: 'VALIDATION_FAILED', detail: 'the path is not correctly percent-encoded' },
   FST_ERR_MAX_PARAM_LENGTH: { code: 'VALIDATION_FAILED', detail: 'a segment of the path is too long' },

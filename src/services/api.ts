@@ -5,7 +5,13 @@ import type { Finding, JobVersionView } from '../domain/checkpoint-settings.ts'
 import type { FlinkJobState } from '../domain/flink.ts'
 import type { JobState } from '../domain/job-state.ts'
 import type { JobVersionSpec } from '../domain/job-version.ts'
-import type { BulkSavepointOptions, Operation, OperationSummary } from '../domain/operation.ts'
+import type {
+  BulkSavepointOperation,
+  BulkSavepointOptions,
+  Operation,
+  OperationSummary,
+  StopMode,
+} from '../domain/operation.ts'
 import type { SnapshotUse } from '../domain/references.ts'
 import type {
   Cluster,
@@ -99,6 +105,21 @@ export type BulkSavepointInput = {
   maxParallel?: number
   savepoint?: BulkSavepointOptions
 }
+export type StartInput = {
+  /** The latest by default. */
+  version?: number
+  restore?: Restore
+  /** Until the start is given up; 600 by default. */
+  timeoutSeconds?: number
+}
+export type StopInput = {
+  /** SAVEPOINT by default. */
+  mode?: StopMode
+  description?: string
+  format?: SavepointFormat
+  /** How long its savepoint (the job's default) or the cancellation (300) may take. */
+  timeoutSeconds?: number
+}
 export type AttachInput = {
   /** `*` any text, `?` one character, everything else itself. */
   namePattern: string
@@ -161,6 +182,18 @@ export type StorageCheck = {
     message: string | null
     durationMs: number
   }[]
+}
+/** A jar by its content: `<root>/_artifacts/<sha256>` in a storage. */
+export type Artifact = {
+  /** `sha256:<64 hex>`: what a version names. */
+  artifact: string
+  sha256: string
+  sizeBytes: number
+  storage: Reference
+  location: string
+  /** What Flink starts when a version names no class; null when its manifest names none. */
+  mainClass: string | null
+  existed: boolean
 }
 export type FlinkConfiguration = {
   flinkVersion: string
@@ -246,6 +279,13 @@ export interface Services {
   deleteStorage(command: Query<{ storage: string; ifMatch?: string | undefined }>): Promise<void>
   checkStorage(command: Query<{ storage: string }>): Promise<StorageCheck>
 
+  /**
+   * Takes the stream to its end, unless it throws: STORAGE_… when it cannot be kept, BODY_TOO_LARGE, ARTIFACT_INVALID.
+   * `existed`: the same content was there already.
+   */
+  uploadArtifact(command: Query<{ storage: string; body: AsyncIterable<Uint8Array> }>): Promise<Artifact>
+  findArtifact(query: Query<{ storage: string; artifact: string }>): Promise<Artifact>
+
   createJob(command: Command<JobInput>): Promise<Created<Job>>
   getJob(query: Query<{ job: string }>): Promise<Job>
   listJobs(
@@ -296,7 +336,11 @@ export interface Services {
     command: Command<RegisterSnapshotInput & { job: string }>,
   ): Promise<Created<Snapshot> & { existed: boolean }>
   /** At most 10,000 jobs; NOTHING_SELECTED or TOO_MANY_SELECTED otherwise. */
-  createBulkSavepoint(command: Command<BulkSavepointInput>): Promise<Created<Operation>>
+  createBulkSavepoint(command: Command<BulkSavepointInput>): Promise<Created<BulkSavepointOperation>>
+  /** MANAGED_ELSEWHERE for an attached job, RUN_IS_LIVE or RUN_STATE_UNKNOWN while its last run may go on. */
+  startJob(command: Command<StartInput & { job: string }>): Promise<Created<Operation> & { joined: boolean }>
+  /** `joined`: a stop under way answers. */
+  stopJob(command: Command<StopInput & { job: string }>): Promise<Created<Operation> & { joined: boolean }>
   getOperation(query: Query<{ operation: string; pageToken?: string | undefined }>): Promise<Operation>
   /** Answers as soon as the operation has ended, at the latest after `waitSeconds`; stops early on `signal`. */
   waitForOperation(

@@ -11,7 +11,7 @@ import { idempotencyKeyOf, scopeOf } from './caller.ts'
 import { refuseInput } from './check-input.ts'
 import { readCreated } from './create-once.ts'
 import { findCluster } from './find-resource.ts'
-import { findOperation } from './get-operation.ts'
+import { findBulkSavepoint } from './get-operation.ts'
 
 type Ports = {
   clusters: Pick<ClusterRepository, 'find'>
@@ -32,7 +32,7 @@ export const createBulkSavepoint =
     const scope = scopeOf(command.caller)
     const key = idempotencyKeyOf(command)
     const id = newId()
-    const read = (operation: string) => findOperation(operations, scope, operation)
+    const read = (operation: string) => findBulkSavepoint(operations, scope, operation)
 
     // Before the selection: a repeated request is answered also when no job matches any more.
     const earlier = key && (await snapshots.findIdempotent(scope, key))

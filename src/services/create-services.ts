@@ -14,6 +14,7 @@ import { createStorage } from './create-storage.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteJob } from './delete-job.ts'
 import { deleteStorage } from './delete-storage.ts'
+import { findArtifact } from './find-artifact.ts'
 import { findRestorePoint } from './find-restore-point.ts'
 import { getCluster } from './get-cluster.ts'
 import { getFlinkConfiguration } from './get-flink-configuration.ts'
@@ -39,10 +40,13 @@ import { readJobState } from './read-job-state.ts'
 import { readSystem, type SystemPorts } from './read-system.ts'
 import { registerSnapshot } from './register-snapshot.ts'
 import { requestSavepoint } from './request-savepoint.ts'
+import { startJob } from './start-job.ts'
+import { stopJob } from './stop-job.ts'
 import { updateCluster } from './update-cluster.ts'
 import { updateJob } from './update-job.ts'
 import { updateSnapshot } from './update-snapshot.ts'
 import { updateStorage } from './update-storage.ts'
+import { uploadArtifact } from './upload-artifact.ts'
 import { waitForOperation } from './wait-for-operation.ts'
 import { waitForSnapshot } from './wait-for-snapshot.ts'
 
@@ -52,6 +56,8 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof createCluster> &
   PortsOf<typeof createStorage> &
   PortsOf<typeof createJobVersion> &
+  PortsOf<typeof uploadArtifact> &
+  PortsOf<typeof findArtifact> &
   PortsOf<typeof deleteCluster> &
   PortsOf<typeof deleteJob> &
   PortsOf<typeof deleteStorage> &
@@ -84,6 +90,8 @@ export type ServicePorts = PortsOf<typeof createJob> &
   PortsOf<typeof listRuns> &
   PortsOf<typeof readJobState> &
   PortsOf<typeof findRestorePoint> &
+  PortsOf<typeof startJob> &
+  PortsOf<typeof stopJob> &
   ReadinessPorts &
   SystemPorts
 
@@ -103,6 +111,8 @@ export const createServices = (ports: ServicePorts): Services => ({
   updateStorage: updateStorage(ports),
   deleteStorage: deleteStorage(ports),
   checkStorage: checkStorage(ports),
+  uploadArtifact: uploadArtifact(ports),
+  findArtifact: findArtifact(ports),
   createJob: createJob(ports),
   getJob: getJob(ports),
   listJobs: listJobs(ports),
@@ -121,6 +131,8 @@ export const createServices = (ports: ServicePorts): Services => ({
   requestSavepoint: requestSavepoint(ports),
   registerSnapshot: registerSnapshot(ports),
   createBulkSavepoint: createBulkSavepoint(ports),
+  startJob: startJob(ports),
+  stopJob: stopJob(ports),
   getOperation: getOperation(ports),
   waitForOperation: waitForOperation(ports),
   listOperations: listOperations(ports),

@@ -213,7 +213,7 @@ async function readMetadata(store: ReturnType<ObjectStores['of']>, location: Loc
 // ----------------------------------------------------------------------------------------------------- request
 
 /** What a schema cannot say: which settings belong to which strategy. */
-function checkRestore({ restore, pointer }: RestoreRequest): void {
+export function checkRestore({ restore, pointer }: Pick<RestoreRequest, 'restore' | 'pointer'>): void {
   const { strategy = 'LATEST_STATE', snapshot, location, preferCheckpoint } = restore
   const refuse = (member: string, detail: string): never => {
     throw new DomainError('VALIDATION_FAILED', `${member} ${detail}`, {

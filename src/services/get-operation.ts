@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts'
-import type { Operation } from '../domain/operation.ts'
+import type { BulkSavepointOperation, Operation } from '../domain/operation.ts'
 import type { OperationRepository } from '../ports/operations.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { Services } from './api.ts'
@@ -22,4 +22,14 @@ export async function findOperation(
   const found = await operations.find(scope, id, page)
   if (!found) throw new DomainError('NOT_FOUND', `There is no operation ${id}.`)
   return found
+}
+
+export async function findBulkSavepoint(
+  operations: Pick<OperationRepository, 'find'>,
+  scope: Scope,
+  id: string,
+): Promise<BulkSavepointOperation> {
+  const operation = await findOperation(operations, scope, id)
+  if (operation.kind !== 'BULK_SAVEPOINT') throw new Error(`the operation ${id} is a ${operation.kind}`)
+  return operation
 }

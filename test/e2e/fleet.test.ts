@@ -2,7 +2,7 @@
 import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Operation } from '../../src/domain/operation.ts'
+import type { BulkSavepointOperation as Operation } from '../../src/domain/operation.ts'
 import type { Job } from '../../src/domain/resources.ts'
 import type { Snapshot } from '../../src/domain/snapshot.ts'
 import type { AttachReport, FlinkJobList } from '../../src/services/api.ts'

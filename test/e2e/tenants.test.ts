@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Snapshot } from '../../src/domain/snapshot.ts'
 import { type Api, until } from '../support/api.ts'
+import { aJar } from '../support/jars.ts'
 import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
 import { startSystem, type TestSystem } from '../support/system.ts'
 
@@ -15,6 +16,7 @@ type Ids = {
   snapshot: string
   operation: string
   version: number
+  artifact: string
 }
 
 let scripted: ScriptedFlink
@@ -50,6 +52,11 @@ async function populate(api: Api, folder: string, flinkJobName: string): Promise
     attach: { flinkJobName },
   })
   const version = await post('/v1/jobs/orders/versions', {})
+  const upload = await api.call<{ artifact: string }>('POST', '/v1/artifacts?storage=state', {
+    body: aJar(folder),
+    headers: { 'content-type': 'application/java-archive' },
+  })
+  expect(upload.status, JSON.stringify(upload.body)).toBe(201)
   const run = await until('the run is observed', async () => {
     const { body } = await api.call<{ run: { id: string } | null }>('GET', '/v1/jobs/orders')
     return body.run
@@ -71,6 +78,7 @@ async function populate(api: Api, folder: string, flinkJobName: string): Promise
     job: job.id,
     snapshot: snapshot.id,
     version: version.number,
+    artifact: upload.body.artifact,
   }
 }
 
@@ -106,8 +114,11 @@ const idsOf = (ids: Ids): Readonly<Record<string, string>> => ({
   other: '1',
 })
 
+/** What a route must be told besides; the names are the same in both. */
+const QUERIES: Readonly<Record<string, string>> = { '/v1/artifacts/{artifact}': '?storage=state' }
+
 const fill = (path: string, ids: Ids) =>
-  path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => idsOf(ids)[name] ?? 'missing')
+  path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => idsOf(ids)[name] ?? 'missing') + (QUERIES[path] ?? '')
 
 describe('two tenants with the same names', () => {
   it('get 404 on every route there is for what belongs to the other', async () => {

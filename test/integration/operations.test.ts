@@ -7,7 +7,11 @@ import { createClusterRepository } from '../../src/db/clusters.ts'
 import { createOperationWorkRepository } from '../../src/db/operation-work.ts'
 import { createOperationRepository } from '../../src/db/operations.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
-import type { ItemStatus, Operation } from '../../src/domain/operation.ts'
+import type {
+  Operation as AnyOperation,
+  ItemStatus,
+  BulkSavepointOperation as Operation,
+} from '../../src/domain/operation.ts'
 import type { OperationWork } from '../../src/ports/operations.ts'
 import { type AdvanceOperationPorts, sweepOperations } from '../../src/services/advance-operation.ts'
 import type { BulkSavepointInput, Caller } from '../../src/services/api.ts'
@@ -109,7 +113,8 @@ function wire({ leaseMs = 60_000 }: { leaseMs?: number } = {}) {
     advance,
     operations: ports.operations,
     create: createBulkSavepoint(ports),
-    get: getOperation(ports),
+    get: async (query: Parameters<ReturnType<typeof getOperation>>[0]) =>
+      bulk(await getOperation(ports)(query)),
     list: listOperations(ports),
     async sweep() {
       const { claimed, done } = await sweepOperations(advance)(10)
@@ -119,6 +124,10 @@ function wire({ leaseMs = 60_000 }: { leaseMs?: number } = {}) {
   }
 }
 
+const bulk = (operation: AnyOperation | null): Operation => {
+  if (operation?.kind !== 'BULK_SAVEPOINT') throw new Error('not a bulk savepoint')
+  return operation
+}
 const start = async (caller: Caller, input: BulkSavepointInput, key?: string): Promise<Operation> => {
   const idempotency = key === undefined ? undefined : { key, route: 'POST /v1/savepoints', bodyHash: 'body' }
   return (await wire().create({ caller, idempotency, ...input })).resource
@@ -203,13 +212,13 @@ describe('a bulk savepoint', () => {
   it('shows its items by pages', async () => {
     const { id } = await start(ours, { labels: { team: 'a' } })
     const { operations } = wire()
-    const first = await operations.find(ours, id, { pageSize: 4, after: null })
-    const second = await operations.find(ours, id, { pageSize: 4, after: first?.nextPageToken ?? '' })
-    expect(first?.items.map(({ position }) => position)).toEqual([1, 2, 3, 4])
-    expect(second?.items.map(({ position }) => position)).toEqual([5, 6])
-    expect(second?.nextPageToken).toBeNull()
+    const first = bulk(await operations.find(ours, id, { pageSize: 4, after: null }))
+    const second = bulk(await operations.find(ours, id, { pageSize: 4, after: first.nextPageToken }))
+    expect(first.items.map(({ position }) => position)).toEqual([1, 2, 3, 4])
+    expect(second.items.map(({ position }) => position)).toEqual([5, 6])
+    expect(second.nextPageToken).toBeNull()
     const other = await start(ours, { cluster: 'east' })
-    const strange = operations.find(ours, other.id, { pageSize: 4, after: first?.nextPageToken ?? '' })
+    const strange = operations.find(ours, other.id, { pageSize: 4, after: first.nextPageToken ?? '' })
     await expect(strange).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' })
   })
 
@@ -236,7 +245,7 @@ describe('a bulk savepoint', () => {
     const ended = await get({ caller: ours, operation: id })
     expect(Math.max(...seen)).toBe(2)
     expect([ended.status, ended.counts.done, ended.endedAt]).toEqual(['SUCCEEDED', 6, expect.any(String)])
-    expect((await wire().list({ caller: ours })).items[0]?.counts).toEqual(ended.counts)
+    expect((await wire().list({ caller: ours })).items[0]).toMatchObject({ counts: ended.counts })
     const [snapshot] = await database.db.sql<{ labels: object; created_by: string; description: string }>(
       'select labels, created_by, description from snapshot where id = $1',
       [ended.items[0]?.snapshot],

@@ -1,5 +1,7 @@
 /** Every route of the API, in the order of the document. */
 import type { App } from '../fastify-app.ts'
+import { getArtifact } from './artifacts/get-artifact.ts'
+import { uploadArtifact } from './artifacts/upload-artifact.ts'
 import { attachFlinkJobs } from './clusters/attach-flink-jobs.ts'
 import { confirmIdentity } from './clusters/confirm-identity.ts'
 import { createCluster } from './clusters/create-cluster.ts'
@@ -15,6 +17,8 @@ import { getJob } from './jobs/get-job.ts'
 import { getJobState } from './jobs/get-job-state.ts'
 import { getRestorePoint } from './jobs/get-restore-point.ts'
 import { listJobs } from './jobs/list-jobs.ts'
+import { startJob } from './jobs/start-job.ts'
+import { stopJob } from './jobs/stop-job.ts'
 import { updateJob } from './jobs/update-job.ts'
 import { getOperation } from './operations/get-operation.ts'
 import { listOperations } from './operations/list-operations.ts'
@@ -61,6 +65,8 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   updateStorage,
   deleteStorage,
   checkStorage,
+  uploadArtifact,
+  getArtifact,
   createJob,
   listJobs,
   getJob,
@@ -73,6 +79,8 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   compareVersions,
   getJobState,
   getRestorePoint,
+  startJob,
+  stopJob,
   listRuns,
   getRun,
   confirmRunEnded,

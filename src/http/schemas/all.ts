@@ -1,4 +1,5 @@
 /** Every named schema of the document, registered once by `app.ts`. */
+import { Artifact } from './artifacts.ts'
 import type { Named } from './base.ts'
 import {
   CheckpointingSettings,
@@ -25,7 +26,10 @@ import {
   Operation,
   OperationItem,
   OperationPage,
+  OperationStep,
   OperationSummary,
+  StartJob,
+  StopJob,
 } from './operations.ts'
 import { Problem } from './problem.ts'
 import { SnapshotReferences } from './references.ts'
@@ -50,6 +54,7 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   ...CLUSTER_AUTH_FORMS,
   AttachFlinkJobs,
   AttachReport,
+  Artifact,
   Attempt,
   CheckpointingSettings,
   EffectiveSettings,
@@ -75,6 +80,9 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   Liveness,
   Operation,
   OperationItem,
+  OperationStep,
+  StartJob,
+  StopJob,
   OperationPage,
   OperationSummary,
   Problem,

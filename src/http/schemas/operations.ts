@@ -1,11 +1,22 @@
 import { Type } from 'typebox'
-import { ITEM_STATUSES, OPERATION_KINDS, OPERATION_STATUSES } from '../../domain/operation.ts'
+import {
+  type BulkSavepointRequest,
+  ITEM_STATUSES,
+  OPERATION_KINDS,
+  OPERATION_STATUSES,
+  STEP_STATUSES,
+  STOP_MODES,
+  type StartRequest,
+  type StopRequest,
+} from '../../domain/operation.ts'
+import { CLAIM_MODES } from '../../domain/restore-point.ts'
 import { SAVEPOINT_FORMATS } from '../../domain/snapshot.ts'
 import { SNAPSHOT_STATUSES } from '../../domain/snapshot-status.ts'
 import { CLOSED, Instant, Moment, named, nullable, oneOf, openWord, ref } from './base.ts'
 import { PATTERNS } from './formats.ts'
-import { DescriptionInput, Labels, LabelsInput, Reference } from './labels.ts'
+import { DescriptionInput, LabelsInput, Reference } from './labels.ts'
 import { CreateHeaders, PAGING } from './parameters.ts'
+import { RestorePointQuery } from './restore-points.ts'
 
 const savepointOptions = Type.Object(
   {
@@ -56,35 +67,51 @@ export const CreateBulkSavepoint = named(
   ),
 )
 
+const failure = (description: string) =>
+  nullable(
+    Type.Object({
+      code: Type.String({ description: `${description} Clients must tolerate values added later.` }),
+      message: Type.String(),
+    }),
+  )
+
 const MEMBERS = {
   id: Type.String({ description: 'UUIDv7.' }),
   kind: openWord(OPERATION_KINDS, 'What it does.'),
   status: openWord(
     OPERATION_STATUSES,
-    '`SUCCEEDED`: all items are DONE. `PARTIAL`: some are. `FAILED`: none is.',
+    '`SUCCEEDED`: it did what was asked (all items are DONE). `PARTIAL`: some items are. `FAILED`: it did not, or no item is DONE.',
   ),
-  request: Type.Object(
-    {
-      cluster: nullable(Reference),
-      labels: nullable(Labels),
-      maxParallel: Type.Integer(),
-      savepoint: savepointOptions,
-    },
-    { description: 'What was asked for.' },
-  ),
-  counts: Type.Object(
-    {
-      waiting: Type.Integer(),
-      running: Type.Integer(),
-      done: Type.Integer(),
-      failed: Type.Integer(),
-      skipped: Type.Integer(),
-    },
-    { description: 'Items by status.' },
-  ),
+  request: Type.Unsafe<BulkSavepointRequest | StartRequest | StopRequest>({
+    type: 'object',
+    additionalProperties: true,
+    description: 'What was asked for, with what was filled in.',
+  }),
   createdAt: Moment('When it was accepted.'),
   createdBy: Type.String(),
-  endedAt: nullable(Moment('When its last item had ended.')),
+  endedAt: nullable(Moment('When it had ended.')),
+  counts: Type.Optional(
+    Type.Object(
+      {
+        waiting: Type.Integer(),
+        running: Type.Integer(),
+        done: Type.Integer(),
+        failed: Type.Integer(),
+        skipped: Type.Integer(),
+      },
+      { description: 'BULK_SAVEPOINT: items by status.' },
+    ),
+  ),
+  job: Type.Optional(Reference),
+  deadlineAt: Type.Optional(Moment('START, STOP: when it is given up; until then it is tried again.')),
+  run: Type.Optional(
+    nullable(Type.String({ description: 'START, STOP: the run that is started or stopped.' })),
+  ),
+  flinkJobId: Type.Optional(
+    nullable(Type.String({ description: 'START, STOP: the Flink job id of that run.' })),
+  ),
+  snapshot: Type.Optional(nullable(Type.String({ description: 'STOP: the savepoint it takes.' }))),
+  failure: Type.Optional(failure('START, STOP: why it FAILED.')),
 }
 
 export const OperationSummary = named(
@@ -123,17 +150,137 @@ export const OperationItem = named(
   ),
 )
 
+export const OperationStep = named(
+  'OperationStep',
+  Type.Object(
+    {
+      name: Type.String({
+        description:
+          'START: upload, choose, submit, run. STOP: wait, savepoint, end; with CANCEL cancel, end.',
+      }),
+      status: openWord(STEP_STATUSES, 'Where it stands.'),
+      startedAt: nullable(Moment('When it was taken up.')),
+      endedAt: nullable(Moment('When it ended.')),
+      message: nullable(Type.String({ description: 'What came out, or what is waited for.' })),
+    },
+    { description: 'One step of a start or a stop, in the order of the work.' },
+  ),
+)
+
+const finding = Type.Object({ code: Type.String(), message: Type.String() })
+
 export const Operation = named(
   'Operation',
   Type.Object(
     {
       ...MEMBERS,
-      items: Type.Array(ref(OperationItem), { description: 'By position, at most 200.' }),
-      nextPageToken: nullable(
-        Type.String({ description: 'For `pageToken`: the items that follow; null on the last page.' }),
+      steps: Type.Optional(Type.Array(ref(OperationStep), { description: 'START, STOP.' })),
+      result: Type.Optional(
+        Type.Object(
+          {
+            restorePoint: Type.Optional(
+              Type.Object(
+                {
+                  decision: Type.String({ description: '`restore`, `start-empty` or `refuse`.' }),
+                  because: finding,
+                  snapshot: nullable(Type.String()),
+                  location: nullable(Type.String()),
+                  claimMode: Type.String(),
+                  findings: Type.Array(finding),
+                  rejected: Type.Array(
+                    Type.Object({
+                      snapshot: nullable(Type.String()),
+                      location: nullable(Type.String()),
+                      code: Type.String(),
+                      message: Type.String(),
+                    }),
+                  ),
+                },
+                { description: 'START: from what, why, and why not from others (the newest 20).' },
+              ),
+            ),
+            warnings: Type.Optional(Type.Array(finding)),
+          },
+          { description: 'START, STOP: what came out so far.' },
+        ),
+      ),
+      items: Type.Optional(
+        Type.Array(ref(OperationItem), { description: 'BULK_SAVEPOINT: by position, at most 200.' }),
+      ),
+      nextPageToken: Type.Optional(
+        nullable(
+          Type.String({
+            description: 'BULK_SAVEPOINT: for `pageToken`: the items that follow; null on the last page.',
+          }),
+        ),
       ),
     },
-    { description: 'Work over many jobs, with its report.' },
+    { description: 'Work that is recorded at once and done by workers, with its report.' },
+  ),
+)
+
+const timeoutSeconds = (description: string) =>
+  Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description }))
+
+const { version: _version, ...RESTORE } = RestorePointQuery.properties
+
+export const StartJob = named(
+  'StartJob',
+  Type.Object(
+    {
+      version: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 2_147_483_647,
+          description: 'The job version to run; the latest by default.',
+        }),
+      ),
+      restore: Type.Optional(
+        Type.Object(
+          {
+            ...RESTORE,
+            claimMode: Type.Optional(
+              oneOf(CLAIM_MODES, {
+                description:
+                  "NO_CLAIM (the default): the snapshot stays yours. CLAIM: it is Flink's from the moment of the request on, which deletes it once newer checkpoints exist.",
+              }),
+            ),
+            allowNonRestoredState: Type.Optional(
+              Type.Boolean({
+                description:
+                  'Drop the state of operators that the version no longer has, instead of failing. Default: false.',
+              }),
+            ),
+          },
+          {
+            ...CLOSED,
+            description: 'From what the job begins. Default: LATEST_STATE, and FAIL without one.',
+          },
+        ),
+      ),
+      timeoutSeconds: timeoutSeconds('Seconds after which the start is given up. Default: 600.'),
+    },
+    { ...CLOSED },
+  ),
+)
+
+export const StopJob = named(
+  'StopJob',
+  Type.Object(
+    {
+      mode: Type.Optional(
+        oneOf(STOP_MODES, {
+          description:
+            'SAVEPOINT (the default): with a savepoint. DRAIN: with a savepoint after all timers have fired; only for a job that is over for good. CANCEL: at once, without a savepoint.',
+        }),
+      ),
+      description: Type.Optional(DescriptionInput),
+      format: Type.Optional(oneOf(SAVEPOINT_FORMATS, { description: 'Default: CANONICAL.' })),
+      timeoutSeconds: timeoutSeconds(
+        'Seconds its savepoint may take (default: that of the job), or the cancellation (default: 300).',
+      ),
+    },
+    { ...CLOSED },
   ),
 )
 

@@ -22,7 +22,10 @@ export const runSchema = () =>
       flinkState: Type.String({ description: "Flink's own word, e.g. RESTARTING." }),
       version: nullable(Type.Integer({ description: 'The number of the job version that runs.' })),
       versionBasis: nullable(
-        openWord(VERSION_BASES, 'How we know: declared by the job, the newest registered, or assumed.'),
+        openWord(
+          VERSION_BASES,
+          'How we know: we started it, declared by the job, the newest registered, or assumed.',
+        ),
       ),
       declaredVersion: nullable(
         Type.Integer({ description: '`tidemark.version` in the user configuration of the job.' }),

@@ -11,7 +11,12 @@ const parallelism = (description: string) => Type.Integer({ minimum: 1, maximum:
 const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(schema)
 
 const SPEC = {
-  artifact: optional(line(2048, 'The jar: an artifact or a URI.')),
+  artifact: optional(
+    line(
+      2048,
+      'The jar: `sha256:…` as `POST /v1/artifacts` answers it (looked for in the storage of the job), or a location inside a storage of the namespace. Of a managed job it must be there.',
+    ),
+  ),
   entryClass: optional(line(512, 'The class with the main method.')),
   programArgs: optional(
     Type.Array(Type.String({ maxLength: 8192 }), {

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { DomainError } from '../../../src/domain/errors.ts'
-import type { Operation } from '../../../src/domain/operation.ts'
+import type { BulkSavepointOperation as Operation } from '../../../src/domain/operation.ts'
 import type { Services } from '../../../src/services/api.ts'
 import { aSnapshot, CALLER, SNAPSHOT_ID, shareApp } from './support.ts'
 

@@ -20,7 +20,16 @@ beforeEach(() => {
 })
 
 const find = async (_scope: unknown, name: string) => (name === 'orders' ? aJob() : null)
+const unasked = async (): Promise<never> => {
+  throw new Error('no storage is asked for the versions of an attached job')
+}
 const ports = {
+  storages: { find: unasked, findContaining: unasked },
+  stores: {
+    of: (): never => {
+      throw new Error('no store either')
+    },
+  },
   jobs: {
     find,
     insertVersion: async (

@@ -1,9 +1,7 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Operation as DomainOperation } from '../../../domain/operation.ts'
 import type { BulkSavepointInput } from '../../../services/api.ts'
 import type { App } from '../../fastify-app.ts'
 import { markReplayed, readIdempotency } from '../../idempotency.ts'
-import { RETRY_AFTER_SECONDS, readWaitSeconds, waitForOperation } from '../../prefer.ts'
+import { RETRY_AFTER_SECONDS, readWaitSeconds, waitIfAsked } from '../../prefer.ts'
 import { answer } from '../../schemas/answers.ts'
 import { ref } from '../../schemas/base.ts'
 import { normalizeInstant } from '../../schemas/formats.ts'
@@ -20,22 +18,6 @@ const withUtcExpiry = (input: BulkSavepointInput): BulkSavepointInput =>
         ...input,
         savepoint: { ...input.savepoint, expiresAt: normalizeInstant(input.savepoint.expiresAt) },
       }
-
-/** The operation is accepted whatever happens while we wait: then the answer is the operation as accepted. */
-const waitIfAsked = async (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  operation: DomainOperation,
-  waitSeconds: number | undefined,
-): Promise<DomainOperation> => {
-  if (waitSeconds === undefined || operation.status !== 'RUNNING') return operation
-  try {
-    return await waitForOperation(request, reply, { operation: operation.id, waitSeconds })
-  } catch (err) {
-    request.log.warn({ err, operationId: operation.id }, 'could not wait for the operation')
-    return operation
-  }
-}
 
 export const createBulkSavepoint = (app: App) =>
   app.post(

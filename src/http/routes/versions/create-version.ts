@@ -22,7 +22,14 @@ export const createVersion = (app: App) =>
         body: ref(CreateJobVersion),
         response: {
           201: answer(JobVersion, 'The version as registered.', 'Location', 'Idempotency-Replayed'),
-          ...bodyProblems('NOT_FOUND', 'IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_KEY_REUSED'),
+          ...bodyProblems(
+            'NOT_FOUND',
+            'REFERENCE_NOT_FOUND',
+            'LOCATION_INVALID',
+            'LOCATION_OUTSIDE_ROOT',
+            'IDEMPOTENCY_IN_PROGRESS',
+            'IDEMPOTENCY_KEY_REUSED',
+          ),
         },
       },
     },
