@@ -12,20 +12,27 @@ export type UpApi = {
     body?: object,
     headers?: Record<string, string>,
   ): Promise<ApiAnswer<Body>>
+  upload<Body>(path: string, bytes: Uint8Array, contentType: string): Promise<Body>
 }
 
 type Problem = { code?: string; detail?: string }
 
 export function createUpApi(url: string, token: string): UpApi {
-  const ask = async (method: string, path: string, body?: object, headers?: Record<string, string>) => {
+  const ask = async (method: string, path: string, body?: object, headers?: Record<string, string>) =>
+    send(method, path, body ? JSON.stringify(body) : null, {
+      ...(body && { 'content-type': 'application/json' }),
+      ...headers,
+    })
+  const send = async (
+    method: string,
+    path: string,
+    body: string | Uint8Array | null,
+    headers: Record<string, string>,
+  ) => {
     const answer = await fetch(`${url}${path}`, {
       method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      body: body ? JSON.stringify(body) : null,
+      headers: { authorization: `Bearer ${token}`, ...headers },
+      body,
     })
     return { status: answer.status, headers: answer.headers, body: JSON.parse(await answer.text()) }
   }
@@ -34,6 +41,8 @@ export function createUpApi(url: string, token: string): UpApi {
       const answer = await ask('GET', path)
       return answer.status === 404 ? null : accept('GET', path, answer).body
     },
+    upload: async (path, bytes, contentType) =>
+      accept('POST', path, await send('POST', path, bytes, { 'content-type': contentType })).body,
     call: async (method, path, body, headers) => accept(method, path, await ask(method, path, body, headers)),
   }
 }

@@ -8,7 +8,7 @@ import { startSimulatedSample } from './up-simulated-flink.ts'
 export async function startFlink(choice: FlinkChoice, start: FlinkStart): Promise<UpFlink> {
   switch (choice.kind) {
     case 'url':
-      return useRemoteFlink(choice.url, start)
+      return useRemoteFlink(choice.url)
     case 'local':
       return startLocalFlink(start)
     case 'simulated':

@@ -24,11 +24,10 @@ export type DevFlink = {
   getFlink(asked: string): Promise<Distribution>
   buildSampleJob(flink: Distribution): Promise<string>
   startFlinkCluster(options: { version: string; workDir: string }): Promise<Cluster>
-  submitJob(restUrl: string, jar: string, sample: { name: string; controlDir?: string }): Promise<string>
 }
 
 const FOLDER = new URL('../../dev/flink/', import.meta.url)
-const FILES = ['distribution.ts', 'java-programs.ts', 'cluster.ts', 'submit.ts']
+const FILES = ['distribution.ts', 'java-programs.ts', 'cluster.ts']
 
 export async function loadDevFlink(): Promise<DevFlink> {
   try {

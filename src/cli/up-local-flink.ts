@@ -1,9 +1,9 @@
-/** A real Flink on this machine: a JobManager and a TaskManager that end with us, the sample job submitted to them. */
-import { rm } from 'node:fs/promises'
+/** A real Flink on this machine: a JobManager and a TaskManager that end with us. */
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DevFlink, loadDevFlink, type RealFlink } from './up-dev-flink.ts'
 import { sayError, UpError } from './up-error.ts'
-import { type FlinkStart, SAMPLE_NAME, type UpFlink } from './up-flink.ts'
+import { type FlinkStart, SAMPLE_NAME, type Sample, type UpFlink } from './up-flink.ts'
 
 /** Newest first; a FLINK_HOME of either line goes before. */
 const LINES = ['2', '1.20']
@@ -25,20 +25,17 @@ export async function startLocalFlink(start: FlinkStart): Promise<UpFlink> {
   // Configuration, logs and scratch files are of one run; checkpoints stay.
   await Promise.all(['conf', 'log', 'tmp'].map((each) => rm(join(workDir, each), REMOVE)))
   const cluster = await dev.startFlinkCluster({ version, workDir })
-  try {
-    const sample = { name: SAMPLE_NAME, controlDir: cluster.controlDir }
-    const flinkJobId = await dev.submitJob(cluster.restUrl, jar, sample)
-    return {
-      kind: 'local',
-      url: cluster.restUrl,
-      version: cluster.version,
-      flinkJobId,
-      pids: [cluster.jobManagerPid, ...cluster.taskManagerPids].filter((pid) => pid !== undefined),
-      stop: () => cluster.stop(),
-    }
-  } catch (error) {
-    await cluster.stop()
-    throw error
+  return {
+    kind: 'local',
+    url: cluster.restUrl,
+    version: cluster.version,
+    sample: {
+      jar: await readFile(jar),
+      programArgs: ['--name', SAMPLE_NAME, '--control-dir', cluster.controlDir],
+    },
+    fresh: true,
+    pids: [cluster.jobManagerPid, ...cluster.taskManagerPids].filter((pid) => pid !== undefined),
+    stop: () => cluster.stop(),
   }
 }
 
@@ -61,9 +58,8 @@ async function chooseFlink(dev: DevFlink): Promise<Extract<RealFlink, { found: t
 }
 
 /** The sample job for a Flink that somebody else has started. */
-export async function submitSample(url: string, version: string): Promise<string> {
+export async function sampleFor(version: string): Promise<Sample> {
   const dev = await loadDevFlink()
-  return await dev.submitJob(url, await dev.buildSampleJob(await dev.getFlink(version)), {
-    name: SAMPLE_NAME,
-  })
+  const jar = await readFile(await dev.buildSampleJob(await dev.getFlink(version)))
+  return { jar, programArgs: ['--name', SAMPLE_NAME] }
 }

@@ -1,25 +1,42 @@
 /**
- * Makes the cluster, storage, job and version 1 of `tidemark up`, or finds them as they were: a second run changes only
- * what has changed, which is the address of Flink.
+ * Makes the cluster, storage, job and version of `tidemark up`, or finds them as they were: a second run changes only what
+ * has changed, which is the address of Flink, or the sample job for another Flink.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { UpApi } from './up-api.ts'
-import { UpError } from './up-error.ts'
+import type { Sample } from './up-flink.ts'
 
 export const CLUSTER = 'flink'
 export const STORAGE = 'local'
 export const JOB = 'sample'
 
-type Wanted = { flinkUrl: string; storageRoot: string; flinkJobName: string }
+const CHECKPOINT_INTERVAL_MS = 10_000
 
-export async function register(api: UpApi, wanted: Wanted): Promise<void> {
+export async function register(
+  api: UpApi,
+  { flinkUrl, storageRoot, sample }: { flinkUrl: string; storageRoot: string; sample: Sample },
+): Promise<void> {
   // Another Flink behind the address is what happens here at every start.
-  await ensure(api, '/v1/clusters', CLUSTER, { url: wanted.flinkUrl, followIdentity: true })
-  await ensure(api, '/v1/storages', STORAGE, { uri: pathToFileURL(wanted.storageRoot).href })
-  const attach = { flinkJobName: wanted.flinkJobName }
-  await ensure(api, '/v1/jobs', JOB, { attach }, { cluster: CLUSTER, savepointStorage: STORAGE })
-  await ensureVersion(api)
+  await ensure(api, '/v1/clusters', CLUSTER, { url: flinkUrl, followIdentity: true })
+  const uri = pathToFileURL(storageRoot).href
+  await ensure(api, '/v1/storages', STORAGE, { uri })
+  await ensure(api, '/v1/jobs', JOB, {}, { cluster: CLUSTER, savepointStorage: STORAGE })
+  const { artifact } = await api.upload<{ artifact: string }>(
+    `/v1/artifacts?storage=${STORAGE}`,
+    sample.jar,
+    'application/java-archive',
+  )
+  await ensureVersion(api, {
+    artifact,
+    entryClass: 'dev.tidemark.sample.SampleJob',
+    programArgs: sample.programArgs,
+    parallelism: 2,
+    // Below the storage's root, so that a retained checkpoint can be looked at and restored.
+    checkpointing: {
+      intervalMs: CHECKPOINT_INTERVAL_MS,
+      storage: { type: 'filesystem', dir: `${uri}/checkpoints` },
+    },
+  })
 }
 
 type Found = Readonly<Record<string, unknown>>
@@ -36,36 +53,25 @@ async function ensure(
     await api.call('POST', collection, { name, ...references, ...values })
     return
   }
-  const changes = Object.entries(values).filter(
-    ([key, value]) => JSON.stringify(found[key]) !== JSON.stringify(value),
-  )
+  const changes = Object.entries(values).filter(([key, value]) => !isSame(found[key], value))
   if (changes.length > 0) await api.call('PATCH', `${collection}/${name}`, Object.fromEntries(changes))
 }
 
-async function ensureVersion(api: UpApi): Promise<void> {
+/** A version is immutable: another sample job, or other settings, are another version. */
+async function ensureVersion(api: UpApi, wanted: Found): Promise<void> {
   const job = await api.find<{ latestVersion: number | null }>(`/v1/jobs/${JOB}`)
-  if (job?.latestVersion !== null) return
-  await api.call('POST', `/v1/jobs/${JOB}/versions`, {
-    entryClass: 'dev.tidemark.sample.SampleJob',
-    labels: { purpose: 'sample' },
-  })
+  const latest = job?.latestVersion
+  const found = latest ? await api.find<Found>(`/v1/jobs/${JOB}/versions/${latest}`) : null
+  if (found && Object.entries(wanted).every(([key, value]) => isSame(found[key], value))) return
+  await api.call('POST', `/v1/jobs/${JOB}/versions`, { ...wanted, labels: { purpose: 'sample' } })
 }
 
-type SeenJob = { run: { flinkJobId: string; state: string } | null; ambiguous: string[] | null }
+/** Postgres keeps the members of an object in an order of its own. */
+const isSame = (one: unknown, other: unknown): boolean => canonical(one) === canonical(other)
 
-/** Until the worker has seen this very run: after a restart the job is another one under the same name. */
-export async function waitForRun(api: UpApi, flinkJobId: string, withinMs = 45_000): Promise<void> {
-  const giveUpAt = performance.now() + withinMs
-  for (;;) {
-    const { body } = await api.call<SeenJob>('GET', `/v1/jobs/${JOB}`)
-    if (body.run?.flinkJobId === flinkJobId && body.run.state === 'RUNNING') return
-    if (performance.now() > giveUpAt) throw new UpError(sayNotSeen(body, flinkJobId, withinMs))
-    await sleep(150)
-  }
-}
-
-function sayNotSeen({ run, ambiguous }: SeenJob, flinkJobId: string, withinMs: number): string {
-  if (ambiguous) return `Several Flink jobs have the name of the sample job: ${ambiguous.join(', ')}.`
-  const state = run?.flinkJobId === flinkJobId ? run.state : 'not seen'
-  return `The sample job ${flinkJobId} is ${state} after ${withinMs / 1000} s instead of RUNNING.`
-}
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === 'object' && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  )

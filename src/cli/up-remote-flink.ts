@@ -1,30 +1,28 @@
 /** A Flink that is running already. It is never stopped, and neither is its sample job: the next start finds it again. */
 import { sayError, UpError } from './up-error.ts'
-import { type FlinkStart, SAMPLE_NAME, type UpFlink } from './up-flink.ts'
-import { submitSample } from './up-local-flink.ts'
+import type { UpFlink } from './up-flink.ts'
+import { sampleFor } from './up-local-flink.ts'
 
-type Overview = { jobs: { jid: string; name: string; state: string }[] }
-
-export async function useRemoteFlink(url: string, { say }: FlinkStart): Promise<UpFlink> {
-  const config = await ask<{ 'flink-version': string }>(url, '/config')
-  const version = config['flink-version']
-  const { jobs } = await ask<Overview>(url, '/jobs/overview')
-  const running = jobs.find(({ name, state }) => name === SAMPLE_NAME && state === 'RUNNING')
-  if (running === undefined) say(`Submitting the sample job to ${url}; it stays there.`)
-  const flinkJobId = running?.jid ?? (await submit(url, version))
-  return { kind: 'url', url, version, flinkJobId, pids: [], stop: async () => undefined }
+export async function useRemoteFlink(url: string): Promise<UpFlink> {
+  const { 'flink-version': version } = await ask<{ 'flink-version': string }>(url, '/config')
+  return {
+    kind: 'url',
+    url,
+    version,
+    sample: await sampleOf(url, version),
+    fresh: false,
+    pids: [],
+    stop: async () => undefined,
+  }
 }
 
-async function submit(url: string, version: string): Promise<string> {
+async function sampleOf(url: string, version: string): Promise<UpFlink['sample']> {
   try {
-    return await submitSample(url, version)
+    return await sampleFor(version)
   } catch (error) {
-    throw new UpError(
-      `No job ${SAMPLE_NAME} runs at ${url} and it could not be submitted: ${sayError(error)}`,
-      {
-        cause: error,
-      },
-    )
+    throw new UpError(`There is no sample job for the Flink ${version} at ${url}: ${sayError(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -46,6 +46,15 @@ Take another one:
     -H 'Content-Type: application/json' -d '{"description": "by hand"}'
 List them:
   curl -sS '${apiUrl}/v1/jobs/${JOB}/snapshots?pageSize=5' -H 'Authorization: Bearer ${token}'
+Stop the job with a savepoint, and start it again from its latest state:
+  curl -sS -X POST ${apiUrl}/v1/jobs/${JOB}/stop \\
+    -H 'Authorization: Bearer ${token}' -H 'Prefer: wait=55'
+  curl -sS -X POST ${apiUrl}/v1/jobs/${JOB}/start \\
+    -H 'Authorization: Bearer ${token}' -H 'Prefer: wait=55'
+Upgrade it: register a version (see what is in the one that runs), stop, and start that one from the latest state:
+  curl -sS ${apiUrl}/v1/jobs/${JOB}/versions -H 'Authorization: Bearer ${token}'
+Where it would be restored from now, and why:
+  curl -sS ${apiUrl}/v1/jobs/${JOB}/restore-point -H 'Authorization: Bearer ${token}'
 API reference (send the same Authorization header):
   ${apiUrl}/docs`
 

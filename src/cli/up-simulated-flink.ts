@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { startSimulatedFlink } from '../simulated-flink/start.ts'
 import { type FlinkStart, SAMPLE_NAME, type UpFlink } from './up-flink.ts'
+import { manifestJar } from './up-jar.ts'
 
 export async function startSimulatedSample({ directory }: FlinkStart): Promise<UpFlink> {
   await mkdir(directory, { recursive: true })
@@ -11,19 +12,16 @@ export async function startSimulatedSample({ directory }: FlinkStart): Promise<U
     checkpointDir: `${root}/checkpoints`,
     savepointDir: `${root}/savepoints`,
   })
-  const { id } = flink.addJob({
-    name: SAMPLE_NAME,
-    parallelism: 2,
-    checkpointIntervalMs: 10_000,
-    numRetained: 5,
-    stateBytes: 65_536,
-    savepointDurationMs: 500,
-  })
   return {
     kind: 'simulated',
     url: flink.url,
     version: flink.version,
-    flinkJobId: id,
+    // It runs the sample program whatever the jar holds.
+    sample: {
+      jar: manifestJar('dev.tidemark.sample.SampleJob'),
+      programArgs: ['--name', SAMPLE_NAME, '--keys', '700'],
+    },
+    fresh: true,
     pids: [],
     stop: () => flink.stop(),
   }

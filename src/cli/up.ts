@@ -7,7 +7,7 @@ import { createUpApi } from './up-api.ts'
 import { startFlink } from './up-choose-flink.ts'
 import { type DataDir, openDataDir, readPostgresPid, type UpFile } from './up-data-dir.ts'
 import { sayError, UpError } from './up-error.ts'
-import { SAMPLE_NAME, type UpFlink } from './up-flink.ts'
+import type { UpFlink } from './up-flink.ts'
 import {
   type Environment,
   readUpOptions,
@@ -15,8 +15,9 @@ import {
   type UpArguments,
   type UpOptions,
 } from './up-options.ts'
-import { JOB, register, waitForRun } from './up-register.ts'
+import { JOB, register } from './up-register.ts'
 import { describeInstallation, describeNextCommands, describeSavepoint } from './up-report.ts'
+import { startSample } from './up-run-sample.ts'
 import { type FirstSavepoint, takeFirstSavepoint } from './up-savepoint.ts'
 import { createStops, type Stops, waitForSignal } from './up-stops.ts'
 
@@ -65,14 +66,23 @@ async function start(options: UpOptions, env: Environment, stops: Stops): Promis
     import('./up-tidemark.ts').then((it) => it.startTidemark(options, env, dataDir, stops, say)),
     flinkStart.then((started) => {
       flink = started
-      say(`Flink ${started.version} runs the sample job at ${started.url}.`)
+      say(`Flink ${started.version} answers at ${started.url}.`)
     }),
   ])
   const running = await flinkStart
 
   const api = createUpApi(apiUrl, dataDir.token)
-  await register(api, { flinkUrl: running.url, storageRoot: dataDir.storageRoot, flinkJobName: SAMPLE_NAME })
-  await waitForRun(api, running.flinkJobId)
+  await register(api, {
+    flinkUrl: running.url,
+    storageRoot: dataDir.storageRoot,
+    sample: running.sample,
+  })
+  const started = await startSample(api, running)
+  say(
+    started === null
+      ? 'The sample job runs there already.'
+      : `The sample job was started ${started.restoredFrom === null ? 'without state' : `from ${started.restoredFrom}`}.`,
+  )
   say('Taking a savepoint of the sample job.')
   const savepoint = await takeFirstSavepoint(api).catch((error: unknown) => {
     if (options.once) throw error

@@ -72,6 +72,7 @@ describe('npm run up -- --once', { timeout: 240_000 }, () => {
     const { code, stdout, stderr } = await startUp('--once', '--data-dir', dataDir('once')).ended
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain('The sample job was started without state.')
     expect(stdout).toMatch(/Savepoint of sample version 1: Present/)
     expect(stdout).toMatch(/location +file:\/\/\/\S+\n +size +[\d.]+ KiB\n +duration +[\d.]+ m?s/)
     expect(stdout).toContain('SIMULATED')
@@ -87,12 +88,16 @@ describe('npm run up -- --once', { timeout: 240_000 }, () => {
     expect(alive(up.pids)).toEqual([])
   })
 
-  it('reuses the data of the run before, its key included', async () => {
+  it('reuses the data of the run before, its key and the state of its job included [M-07]', async () => {
     const before = await readUpFile('once')
-    const { code, stdout } = await startUp('--once', '--data-dir', dataDir('once')).ended
+    const { code, stdout, stderr } = await startUp('--once', '--data-dir', dataDir('once')).ended
 
-    expect(code).toBe(0)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain('its data is from last time')
+    // Its Flink is another one: the job goes on from what the one before left.
+    expect(stdout).toMatch(
+      new RegExp(`The sample job was started from file://\\S+${before.snapshotId}\\S+\\.`),
+    )
     expect(stdout).toContain('sample version 1: Present') // no second version
     const after = await readUpFile('once')
     expect(after.token).toBe(before.token)
