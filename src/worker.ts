@@ -4,14 +4,18 @@ import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
 import type { SavepointMeter } from './ports/metrics.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
+import { sweepLifecycles } from './services/advance-lifecycle.ts'
 import { sweepOperations } from './services/advance-operation.ts'
 import { sweepSavepoints } from './services/advance-savepoint.ts'
+import { advanceStart } from './services/advance-start.ts'
+import { advanceStop } from './services/advance-stop.ts'
 import { createCheckpointFolder } from './services/fold-checkpoints.ts'
 import { createCheckpointObserver } from './services/observe-checkpoints.ts'
 import { createClusterObserver } from './services/observe-cluster.ts'
 import { createClusterWatch } from './services/observe-clusters.ts'
 import { requestSavepoint } from './services/request-savepoint.ts'
 import { reviewCheckpoints } from './services/review-checkpoints.ts'
+import { createClaimReview } from './services/review-claims.ts'
 import type { AdvancePorts } from './services/savepoint-moves.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
 import { createWorkerHttp } from './worker-http.ts'
@@ -63,9 +67,17 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
+  const busyStarting = { count: 0 }
+  const lifecycles = sweepOfLifecycles(shared, sweeping.wake)
+  const starting = startLoop(() => sweepOnce(lifecycles, busyStarting, LIFECYCLES_AT_ONCE), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const claims = createClaimReview({ ...shared.repositories, ...shared })
   const wake = async () => {
     sweeping.wake()
     operating.wake()
+    starting.wake()
   }
   const queue = await startQueueWorker(
     queueBackendOf(config),
@@ -75,6 +87,8 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
   const loops = [
     sweeping,
     operating,
+    starting,
+    startLoop(() => claims.round(), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => watch.round().then(() => false), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => reviewCheckpoints({ ...shared.repositories, ...shared, leaseMs: config.leaseMs }), {
       pauseMs: config.observeIntervalMs,
@@ -92,6 +106,7 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
           ...loops.map((each) => each.stop()),
           queue.close(config.shutdownGraceMs),
           untilIdle(busy),
+          untilIdle(busyStarting),
         ]),
         sleep(config.shutdownGraceMs),
       ])
@@ -140,6 +155,25 @@ function operationRound({ repositories, config, ...shared }: Shared, wakeSweep: 
     await done
     return claimed === OPERATIONS_AT_ONCE
   }
+}
+
+const LIFECYCLES_AT_ONCE = 50
+
+/** Starts and stops ask Flink, a start for minutes: like savepoints they are not waited for. */
+const sweepOfLifecycles = ({ repositories, config, ...shared }: Shared, wakeSweep: () => void) => {
+  const ports = {
+    ...repositories,
+    ...shared,
+    nudges: { savepointDue: wakeSweep },
+    newFlinkJobId: shared.newTriggerId,
+  }
+  return sweepLifecycles({
+    lifecycleWork: repositories.lifecycleWork,
+    advanceStart: (work) => advanceStart(work, ports),
+    advanceStop: (work) => advanceStop(work, ports),
+    log: shared.log,
+    limits: { renewMs: config.leaseMs / 3 },
+  })
 }
 
 /** The sweep takes what the queue leaves free and does not wait for it: a slow savepoint never holds up the others. */

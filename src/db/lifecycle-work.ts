@@ -226,10 +226,11 @@ const SELECT_WORK = `
     left join attempt a on a.snapshot_id = s.id and a.number = s.attempt
     left join job_version v on o.kind = 'START' and v.job_id = o.job_id and v.number = (o.input ->> 'version')::int`
 
+/** Instants are kept to the millisecond, rounded: what is due now may stand half of one in the future. */
 const CLAIM_DUE = `
   with chosen as (
     select id from operation
-    where next_action_at <= now() and (lease_until is null or lease_until < now()) and kind = any ($4::text[])
+    where next_action_at <= now() + interval '1 ms' and (lease_until is null or lease_until < now()) and kind = any ($4::text[])
     order by next_action_at limit $3 for update skip locked),
   claimed as (
     update operation o set lease_token = $1::uuid, lease_until = now() + make_interval(secs => $2::float8 / 1000)

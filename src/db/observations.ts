@@ -9,7 +9,7 @@ import { toClusterAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
 
 /** Flink removes the checkpoints of an ended job after it has said that the job ended. */
-const END_SETTLES_MS = 2_000
+export const END_SETTLES_MS = 2_000
 
 /** Clusters taken at one claim: the rest is left for other workers. */
 const CLAIM_SIZE = 50
@@ -158,7 +158,8 @@ const FOLLOWED_JOBS = `
           'flinkStartTime', r.flink_start_time, 'allTasksRunning', r.all_tasks_running,
           'missingForMs', (extract(epoch from now() - r.missing_since) * 1000)::bigint,
           'endConfirmed', r.end_confirmed_at is not null, 'declaredVersion', r.declared_version,
-          'completedCheckpoints', r.completed_checkpoints, 'configured', r.checkpoint_config is not null))
+          'completedCheckpoints', r.completed_checkpoints, 'configured', r.checkpoint_config is not null,
+          'startedByUs', r.version_basis is not distinct from 'STARTED', 'restoredKey', r.restored_key))
         from run r where r.cluster_id = j.cluster_id and r.job_id = j.id and (r.id = j.current_run_id or r.ended_at is null or r.ended_at > now() - interval '1 minute')),
         '[]'::json)))
     from job j where j.cluster_id = c.id and j.deleted_at is null), '[]'::json) as jobs
@@ -174,11 +175,14 @@ const RECORD_CLUSTER = `
   where id = $1 and observer_id = $2 returning id`
 
 /**
- * One statement for all changes of a poll; `owner` locks the cluster row, so a new owner waits or we change nothing.
+ * One statement for all changes of a poll; `owner` locks the cluster row, so a new owner waits or we change nothing. The poll
+ * may be older than what a stop has written: whether a live run is being stopped is not the observer's to say, and a run
+ * that the stop saw ended stays ended.
  *
  * What ends is looked for in storage (`recheck_at`), and so is what a new run under a known Flink job id may be
- * overwriting. The version of a new run: DECLARED by the job, else REGISTERED: the newest one registered since the
- * previous run began, else ASSUMED: the previous run's (`product.md` §2).
+ * overwriting. The version of a new run: STARTED, that of the run it follows where we started that one (nobody else can
+ * start its Flink job id), else DECLARED by the job, else REGISTERED: the newest one registered since the previous run
+ * began, else ASSUMED: the previous run's (`product.md` §2).
  */
 const RECORD_RUNS = `
   with owner as (
@@ -189,7 +193,9 @@ const RECORD_RUNS = `
       "flinkState" text, "flinkStartTime" bigint, "allTasksRunning" boolean, missing boolean, "flinkJobIds" jsonb,
       "declaredVersion" int, supersedes uuid, failure jsonb)),
   changed as (
-    update run r set state = c.state, flink_state = c."flinkState", flink_start_time = c."flinkStartTime",
+    update run r set
+      state = case when c.state in ('RUNNING', 'STOPPING') and r.state in ('RUNNING', 'STOPPING') then r.state else c.state end,
+      flink_state = c."flinkState", flink_start_time = c."flinkStartTime",
       all_tasks_running = c."allTasksRunning",
       tasks_running_since = case when not c."allTasksRunning" then null
         when r.all_tasks_running then r.tasks_running_since else now() end,
@@ -198,7 +204,7 @@ const RECORD_RUNS = `
       recheck_at = case when c.state in ('FINISHED', 'CANCELED', 'FAILED', 'LOST') and r.ended_at is null
         then now() + make_interval(secs => $4::float8 / 1000) else r.recheck_at end,
       failure = coalesce(c.failure, r.failure), updated_at = now()
-    from change c where c.kind = 'run-changed' and r.id = c."runId"
+    from change c where c.kind = 'run-changed' and r.id = c."runId" and r.state not in ('FINISHED', 'CANCELED', 'FAILED')
     returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
   superseded as (
     update run r set state = 'LOST', all_tasks_running = false, tasks_running_since = null,
@@ -214,13 +220,14 @@ const RECORD_RUNS = `
         where p.job_id = c."jobId" and p.cluster_id = c.cluster_id and p.flink_job_id = c."flinkJobId"), 0),
       c.state, c."flinkState", c."flinkStartTime", c."allTasksRunning",
       case when c."allTasksRunning" then now() end, c."declaredVersion",
-      coalesce(c."declaredVersion", registered.number, previous.version),
-      case when c."declaredVersion" is not null then 'DECLARED' when registered.number is not null then 'REGISTERED'
+      coalesce(ours.version, c."declaredVersion", registered.number, previous.version),
+      case when ours.version is not null then 'STARTED' when c."declaredVersion" is not null then 'DECLARED' when registered.number is not null then 'REGISTERED'
         when previous.version is not null then 'ASSUMED' end,
       c.failure,
       to_timestamp(c."flinkStartTime" / 1000.0),
       case when c.state in ('FINISHED', 'CANCELED', 'FAILED') then now() end
     from change c join job j on j.id = c."jobId" and j.cluster_id = c.cluster_id
+      left join run ours on ours.id = c.supersedes and ours.namespace_id = c.namespace_id and ours.version_basis = 'STARTED'
       left join lateral (
         select p.version, p.created_at from run p where p.job_id = j.id order by p.created_at desc, p.epoch desc limit 1) previous on true
       left join lateral (

@@ -137,10 +137,11 @@ function answerValues(work: OperationWork, answers: readonly ItemAnswer[]): unkn
   ]
 }
 
+/** Instants are kept to the millisecond, rounded: what is due now may stand half of one in the future. */
 const CLAIM_DUE = `
   with chosen as (
     select id from operation
-    where next_action_at <= now() and (lease_until is null or lease_until < now()) and kind = 'BULK_SAVEPOINT'
+    where next_action_at <= now() + interval '1 ms' and (lease_until is null or lease_until < now()) and kind = 'BULK_SAVEPOINT'
     order by next_action_at limit $3 for update skip locked),
   claimed as (
     update operation o set lease_token = $1::uuid, lease_until = now() + make_interval(secs => $2::float8 / 1000)

@@ -67,7 +67,10 @@ const RUN_IS_OVER = `r.state in ('FINISHED', 'CANCELED', 'FAILED') or r.state = 
     or exists (select 1 from run later where later.job_id = r.job_id and later.started_at > r.started_at
       and later.completed_checkpoints > 0))`
 
-/** $1 lease token, $2 lease in ms, $3 the snapshot or the limit. An unasked attempt follows the job to its newest run. */
+/**
+ * $1 lease token, $2 lease in ms, $3 the snapshot or the limit. An unasked attempt follows the job to its newest run, but that
+ * of a stop: nobody asked to stop another run.
+ */
 const claimSql = (chosen: string): string => `
   with chosen as (${chosen}),
   claimed as (
@@ -78,7 +81,7 @@ const claimSql = (chosen: string): string => `
     s.deadline_at, s.settled_at, s.tries, s.lease_token, now() as now, s.job_id, j.name as job_name, j.ambiguous,
     j.attach_flink_job_id, j.attach_flink_job_name,
     a.number, a.trigger_id, a.flink_job_id, a.directory, a.created_at as attempt_created_at, a.asked_at,
-    a.asked_flink_start, a.after_rescale, a.outcome,
+    a.asked_flink_start, a.after_rescale, a.stop_mode, a.outcome,
     (select count(*) from attempt o where o.snapshot_id = s.id and not o.after_rescale) as counted_attempts,
     r.id as run_id, r.flink_job_id as run_flink_job_id, r.state as run_state, coalesce(${RUN_IS_OVER}, false) as run_over, r.flink_start_time, r.all_tasks_running,
     r.tasks_running_since,
@@ -92,13 +95,14 @@ const claimSql = (chosen: string): string => `
     join job j on j.id = s.job_id
     join cluster c on c.id = j.cluster_id
     join storage st on st.id = s.storage_id
-    left join run r on r.id = case when a.asked_at is null then coalesce(j.current_run_id, s.run_id) else s.run_id end
+    left join run r on r.id = case when a.asked_at is null and a.stop_mode is null then coalesce(j.current_run_id, s.run_id) else s.run_id end
     left join worker w on w.id = c.observer_id`
 
 const FREE = `next_action_at is not null and (lease_until is null or lease_until < now())`
 
+/** Instants are kept to the millisecond, rounded: what is due now may stand half of one in the future. */
 const CLAIM_DUE = claimSql(
-  `select id from snapshot where next_action_at <= now() and ${FREE} and kind = 'SAVEPOINT' and status in ('Creating', 'Timeout')
+  `select id from snapshot where next_action_at <= now() + interval '1 ms' and ${FREE} and kind = 'SAVEPOINT' and status in ('Creating', 'Timeout')
    order by next_action_at limit $3 for update skip locked`,
 )
 
@@ -129,6 +133,7 @@ type WorkRow = Row & {
   asked_at: string | null
   asked_flink_start: number | null
   after_rescale: boolean
+  stop_mode: SavepointWork['attempt']['stopMode']
   outcome: SavepointWork['attempt']['outcome']
   counted_attempts: number
   run_id: string | null
@@ -182,6 +187,7 @@ function toWork(row: WorkRow): SavepointWork {
       askedAt: instant(row.asked_at),
       askedFlinkStart: row.asked_flink_start,
       afterRescale: row.after_rescale,
+      stopMode: row.stop_mode,
       outcome: row.outcome,
     },
     countedAttempts: row.counted_attempts,

@@ -275,6 +275,30 @@ export function isSameRun(run: RestartedRun, { restored, declaredVersion }: Rest
   )
 }
 
+/**
+ * The same of a job that we started: nobody else can start its Flink job id, so what it declares does not count and its own
+ * checkpoints are known by their place. One that had none yet begins again from what it was started from, or empty
+ * (RT/dispatcher: the job graph that high availability keeps names it). One that had some and does not go back to them
+ * counts its checkpoints anew, and ids compare only within a run: another one.
+ */
+export function isSameStartedRun(
+  run: Omit<RestartedRun, 'declaredVersion' | 'watched'> & { startedFromKey: string | null },
+  restored: RestartEvidence['restored'],
+): boolean {
+  if (!restored) return run.snapshots.length === 0
+  const location = restored.externalPath === null ? null : readPath(restored.externalPath)
+  if (location === null) {
+    const isKnown = run.snapshots.some((snapshot) => snapshot.flinkCheckpointId === restored.id)
+    return isKnown || run.snapshots.length === 0
+  }
+  const key = locationKey(location)
+  if (isOwnCheckpoint(location, run.flinkJobId)) return true
+  if (run.snapshots.some((snapshot) => snapshot.locationKey === key)) return true
+  const beside = run.snapshots.map((snapshot) => snapshot.locationKey).find((each) => each !== null)
+  if (isSibling(location, beside ?? null)) return true
+  return run.snapshots.length === 0 && key === run.startedFromKey
+}
+
 /** With `create-subdir: false` checkpoints lie right below the root: then beside one another. */
 function isSibling(location: Location, otherKey: string | null): boolean {
   if (otherKey === null) return false

@@ -38,3 +38,49 @@ export type FailureRetry = 'now-or-later' | 'after-rescale' | 'never'
 
 /** Why, in a code and in words. */
 export type Reason = { code: FailureCode; message: string }
+
+/** Why a start FAILED, beside what Flink says of it (`start-failure.ts`) and what the resolver refuses with (DECISION_CODES). */
+export const START_FAILED_CODES = [
+  // Found before Flink is asked
+  'OBSERVE_ONLY',
+  'CLUSTER_IDENTITY_CHANGED',
+  'CLUSTER_UNSUPPORTED',
+  'RUN_IS_LIVE',
+  'RUN_STATE_UNKNOWN',
+  'VERSION_NOT_STARTABLE',
+  'CLAIM_NOT_ALLOWED',
+  'ARTIFACT_INVALID',
+  'NOT_FOUND',
+  'REFERENCE_NOT_FOUND',
+  'LOCATION_INVALID',
+  'LOCATION_OUTSIDE_ROOT',
+  'STORAGE_NOT_ADDRESSABLE',
+  'CLUSTER_REFUSED',
+  // Found afterwards
+  'START_TIMEOUT',
+  'START_UNANSWERED',
+  'START_CANCELED',
+  'RUN_LOST',
+] as const
+export type StartFailedCode = (typeof START_FAILED_CODES)[number]
+
+/** Why a stop FAILED, beside what its savepoint failed with (FAILURE_CODES). */
+export const STOP_FAILED_CODES = [
+  // Found before Flink is asked
+  'OBSERVE_ONLY',
+  'CLUSTER_IDENTITY_CHANGED',
+  'CLUSTER_UNSUPPORTED',
+  'JOB_AMBIGUOUS',
+  'JOB_NOT_RUNNING',
+  'SAVEPOINT_IN_PROGRESS',
+  // Found afterwards
+  'STOP_TIMEOUT',
+  'STOP_FAILED',
+  'FLINK_REFUSED',
+  'RUN_LOST',
+] as const
+export type StopFailedCode = (typeof STOP_FAILED_CODES)[number]
+
+/** What a stop that SUCCEEDED warns of. */
+export const STOP_WARNING_CODES = ['ALREADY_ENDED', 'ENDED_DIFFERENTLY', 'NO_SAVEPOINT'] as const
+export type StopWarningCode = (typeof STOP_WARNING_CODES)[number]

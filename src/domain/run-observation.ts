@@ -20,6 +20,10 @@ export type KnownRun = {
   completedCheckpoints: number
   /** Its CheckpointConfig has been recorded. */
   configured: boolean
+  /** Under a Flink job id that we chose, so nobody else can start it. */
+  startedByUs: boolean
+  /** The `locationKey` of what it was started from. */
+  restoredKey: string | null
 }
 
 export type FollowedJob = {
@@ -67,6 +71,9 @@ export type Restart = { jobId: string; run: KnownRun; job: FlinkJob }
 
 export type Comparison = { changes: RunChange[]; restarts: Restart[] }
 
+/** The start-time of a run that we have submitted and that Flink has not shown yet. */
+export const NEVER_SEEN = 0
+
 /** The listing of one poll, indexed once for all followed jobs. */
 export type Listing = {
   byId: ReadonlyMap<string, FlinkJob>
@@ -91,7 +98,8 @@ export function compareJob(followed: FollowedJob, listing: Listing, lostAfterMs:
   for (const run of followed.runs) {
     const job = listing.byId.get(run.flinkJobId)
     if (isOver(run)) continue // Flink forgets ended jobs after an hour, and an id may live again as another run
-    if (job && job.startTime !== run.flinkStartTime) restarts.push({ jobId: followed.id, run, job })
+    if (job && run.flinkStartTime !== NEVER_SEEN && job.startTime !== run.flinkStartTime)
+      restarts.push({ jobId: followed.id, run, job })
     else changes.push(...compareRun(followed.id, run, job, lostAfterMs))
   }
   if (target && isNewRun(target, current)) changes.push(newRun(followed.id, target))

@@ -17,8 +17,8 @@ export type CheckpointInProgress = {
   checkpointType: string
 }
 
-export const VERSION_BASES = ['DECLARED', 'REGISTERED', 'ASSUMED'] as const
-/** How an attached run's version is known (`product.md` §2). */
+export const VERSION_BASES = ['STARTED', 'DECLARED', 'REGISTERED', 'ASSUMED'] as const
+/** How a run's version is known (`product.md` §2). STARTED: we started it. */
 export type VersionBasis = (typeof VERSION_BASES)[number]
 
 export type Run = {

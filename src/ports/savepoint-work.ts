@@ -15,6 +15,8 @@ export type AttemptWork = {
   askedAt: Date | null
   askedFlinkStart: number | null
   afterRescale: boolean
+  /** Asked for by /stop, which ends the job; null for a savepoint that lets it run. A stop has one attempt and one run. */
+  stopMode: 'SUSPEND' | 'DRAIN' | null
   outcome: AttemptOutcome | null
 }
 

@@ -1,5 +1,5 @@
 /**
- * The one place that asks Flink for a savepoint. Intent before effect: the run, its `start-time` and `asked_at` are
+ * The one place that asks Flink for a savepoint, also for the one of a stop. Intent before effect: the run, its `start-time` and `asked_at` are
  * committed first, and whoever finds them set never asks blindly again (find-outcome decides).
  */
 
@@ -60,12 +60,11 @@ export async function post(
   flinkJobId: string,
   flink: FlinkClient,
 ): Promise<ClassifiedFailure | null> {
-  const answer = await flink.triggerSavepoint({
-    flinkJobId,
-    triggerId: work.attempt.triggerId,
-    targetDirectory: work.attempt.directory,
-    format: work.format,
-  })
+  const { triggerId, directory, stopMode } = work.attempt
+  const request = { flinkJobId, triggerId, targetDirectory: directory, format: work.format }
+  const answer = stopMode
+    ? await flink.stopJob({ ...request, drain: stopMode === 'DRAIN' })
+    : await flink.triggerSavepoint(request)
   return answer.kind === 'refused' ? classifyRefusal(answer) : null
 }
 
@@ -76,8 +75,10 @@ type Target =
 
 /** What a fresh observation already knows is not asked again. */
 async function findTarget(work: SavepointWork, flink: FlinkClient): Promise<Target> {
-  if (work.run && work.observationIsFresh && work.run.allTasksRunning && work.run.state === 'RUNNING') {
-    return { kind: 'live', flinkJobId: work.run.flinkJobId, flinkStartTime: work.run.flinkStartTime }
+  const { run } = work
+  const runs = run?.state === 'RUNNING' || (run?.state === 'STOPPING' && work.attempt.stopMode !== null)
+  if (run && runs && work.observationIsFresh && run.allTasksRunning) {
+    return { kind: 'live', flinkJobId: run.flinkJobId, flinkStartTime: run.flinkStartTime }
   }
   const found = await findJobs(work, flink)
   const live = found.filter((job) => !isTerminal(job.state))
@@ -87,6 +88,8 @@ async function findTarget(work: SavepointWork, flink: FlinkClient): Promise<Targ
     return refused('JOB_AMBIGUOUS', `More than one live Flink job is called like this: ${ids}.`)
   }
   const ageMs = work.now.getTime() - work.attempt.createdAt.getTime()
+  const notTheRun = job && work.attempt.stopMode && isNotTheRun(job, work)
+  if (notTheRun) return notTheRun
   if (job && !work.run && ageMs < UNOBSERVED_GRACE_MS) {
     return { kind: 'wait', inMs: LOOK_FOR_JOB_MS / 2, because: 'the job has not been observed yet' }
   }
@@ -108,6 +111,16 @@ async function findTarget(work: SavepointWork, flink: FlinkClient): Promise<Targ
     'JOB_NOT_FOUND',
     `The Flink cluster ${work.cluster.name} does not know ${describeTarget(work)}.`,
   )
+}
+
+/** Only the run that was to be stopped is: not one that has taken its name, nor one that nobody has judged yet. */
+function isNotTheRun(job: FlinkJob, { run }: SavepointWork): Target | null {
+  if (job.flinkJobId !== run?.flinkJobId) {
+    return refused('JOB_NOT_RUNNING', `The run has ended; ${job.flinkJobId}, which runs now, is another one.`)
+  }
+  return job.startTime === run.flinkStartTime
+    ? null
+    : { kind: 'wait', inMs: LOOK_FOR_JOB_MS, because: 'the job began anew: perhaps it is another run' }
 }
 
 const refused = (code: FailureCode, message: string): Target => ({

@@ -2,7 +2,7 @@
  * The poll of a cluster against the jobs it is followed for. What a listing alone cannot tell (which version a new run
  * declares, whether a restarted job is the same run) is asked of Flink, once, when it is needed.
  */
-import { isSameRun } from '../domain/checkpoint-observation.ts'
+import { isSameRun, isSameStartedRun } from '../domain/checkpoint-observation.ts'
 import { isTerminal } from '../domain/flink.ts'
 import {
   compareJob,
@@ -67,15 +67,19 @@ async function judge(restart: Restart, { client, checkpoints }: ComparePorts): P
   const statistics = await client.readCheckpoints(job.flinkJobId)
   if (!statistics && !isTerminal(job.state)) return undecidedRun(restart)
   const declaredVersion = await client.readDeclaredVersion(job.flinkJobId)
-  const evidence = { restored: statistics?.latest.restored ?? null, declaredVersion }
-  const same = isSameRun(
-    {
-      flinkJobId: run.flinkJobId,
-      declaredVersion: run.declaredVersion,
-      snapshots: await checkpoints.listCompleted(run.id),
-      watched: checkpoints.isWatched(run.id),
-    },
-    evidence,
-  )
+  const restored = statistics?.latest.restored ?? null
+  const snapshots = await checkpoints.listCompleted(run.id)
+  const { flinkJobId } = run
+  const same = run.startedByUs
+    ? isSameStartedRun({ flinkJobId, snapshots, startedFromKey: run.restoredKey }, restored)
+    : isSameRun(
+        {
+          flinkJobId,
+          declaredVersion: run.declaredVersion,
+          snapshots,
+          watched: checkpoints.isWatched(run.id),
+        },
+        { restored, declaredVersion },
+      )
   return same ? [continuedRun(restart)] : [{ ...newRun(restart.jobId, job, run.id), declaredVersion }]
 }

@@ -3,6 +3,7 @@ import type { Reason } from '../domain/failure-codes.ts'
 import type { ClassifiedFailure } from '../domain/flink-failure.ts'
 import { formatLocation, joinLocation, locationKey, parseLocation } from '../domain/location.ts'
 import { lateLookInMs, lookAgainInMs } from '../domain/savepoint-plan.ts'
+import { STOP_FAILED_AFTER_SAVEPOINT } from '../domain/stop-plan.ts'
 import type { AttemptEnd, SavepointWork, SnapshotFacts } from '../ports/savepoint-work.ts'
 import { post } from './ask-flink.ts'
 import { readCheckpointId } from './attempt-directory.ts'
@@ -114,11 +115,20 @@ const FOUND_REASONS: Record<Completed['foundIn'], string> = {
 
 async function complete(work: SavepointWork, ports: AdvancePorts, outcome: Completed): Promise<Stepped> {
   const late = work.status === 'Timeout'
+  const { stopFailure } = outcome
   const orphanLocation = outcome.orphan && formatLocation(outcome.orphan)
+  const remarks = [
+    late && `It completed after its deadline of ${work.deadlineAt.toISOString()}.`,
+    stopFailure && `The savepoint is complete, but the job was not stopped by it: ${stopFailure.message}`,
+  ]
   return move(work, ports, {
     to: 'Present',
-    reason: late ? 'LATE_COMPLETION' : FOUND_REASONS[outcome.foundIn],
-    message: late ? `It completed after its deadline of ${work.deadlineAt.toISOString()}.` : null,
+    reason: late
+      ? 'LATE_COMPLETION'
+      : stopFailure
+        ? STOP_FAILED_AFTER_SAVEPOINT
+        : FOUND_REASONS[outcome.foundIn],
+    message: remarks.filter(Boolean).join(' ') || null,
     facts: await factsOf(work, ports, outcome),
     attempt: { outcome: 'COMPLETED', orphanLocation },
     settled: true,
@@ -175,9 +185,12 @@ async function failed(
     : fail(work, ports, failure, { asked: true, orphanLocation })
 }
 
-/** At the last look before the deadline it is too late for another attempt: the failure stands. */
-const mayTryAgain = ({ status, now, deadlineAt }: SavepointWork): boolean =>
-  status === 'Creating' && now < deadlineAt
+/**
+ * At the last look before the deadline it is too late for another attempt: the failure stands. A stop is never sent a second
+ * time: whether the job is to be stopped after all is for whoever asked.
+ */
+const mayTryAgain = ({ status, now, deadlineAt, attempt }: SavepointWork): boolean =>
+  status === 'Creating' && now < deadlineAt && attempt.stopMode === null
 
 async function lost(
   work: SavepointWork,

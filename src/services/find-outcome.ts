@@ -1,9 +1,19 @@
 /**
  * How an asked attempt ended, in this order: Flink's result for our trigger id, its checkpoint statistics, the attempt's
  * own directory. Never a guess: what cannot be asked throws, what is not decided yet is `pending`.
+ *
+ * After `/stop` the JobManager of an application goes with its job (`real-flink.md` §5.20): that it cannot be reached is then no
+ * reason to know nothing, its directory decides.
  */
-import { type CheckpointEntry, type FlinkJob, isTerminal } from '../domain/flink.ts'
-import { type ClassifiedFailure, classifyFailure } from '../domain/flink-failure.ts'
+import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
+import {
+  type CheckpointEntry,
+  type FlinkFailure,
+  type FlinkJob,
+  isTerminal,
+  type SavepointAnswer,
+} from '../domain/flink.ts'
+import { type ClassifiedFailure, classifyFailure, savepointPathFrom } from '../domain/flink-failure.ts'
 import {
   isInside,
   type Location,
@@ -27,6 +37,8 @@ export type Outcome =
       /** null: the store could not be asked. */
       metadataFound: boolean | null
       orphan: Location | null
+      /** The savepoint of a stop is there, but the stop failed: the job may run again. */
+      stopFailure: ClassifiedFailure | null
     }
   | { kind: 'failed'; failure: ClassifiedFailure; orphan: Location | null }
   /** Flink has forgotten it and nothing of it is left: proven that it will not complete. */
@@ -44,11 +56,25 @@ type AskedWork = SavepointWork & { attempt: { flinkJobId: string } }
 const CLOCK_SLACK_MS = 2_000
 
 export async function findOutcome(work: AskedWork, ports: OutcomePorts): Promise<Outcome> {
-  const answer = await ports.flink.readSavepoint(work.attempt.flinkJobId, work.attempt.triggerId)
+  const answer = await readAnswer(work, ports.flink)
+  if (answer instanceof FlinkUnavailableError) return searchWithoutFlink(work, ports, answer)
   if (answer.kind === 'pending') return { kind: 'pending' }
   if (answer.kind === 'completed') return confirm(work, ports, answer.location)
   if (answer.kind === 'failed') return explainFailure(work, ports, answer.failure)
   return searchForgotten(work, ports)
+}
+
+/** Of a stop the error is an answer as well. */
+async function readAnswer(
+  { attempt }: AskedWork,
+  flink: FlinkClient,
+): Promise<SavepointAnswer | FlinkUnavailableError> {
+  try {
+    return await flink.readSavepoint(attempt.flinkJobId, attempt.triggerId)
+  } catch (error) {
+    if (attempt.stopMode && error instanceof FlinkUnavailableError) return error
+    throw error
+  }
 }
 
 // ------------------------------------------------------------------------------------------------- completed
@@ -70,6 +96,7 @@ async function confirm(work: AskedWork, ports: OutcomePorts, reported: string): 
     metadataModifiedAt: child?.metadataModifiedAt ?? null,
     metadataFound: directory === null ? null : child !== undefined,
     orphan: directory ? otherChild(directory, location) : null,
+    stopFailure: null,
   }
 }
 
@@ -112,21 +139,21 @@ async function findEntry(
 
 // ---------------------------------------------------------------------------------------------------- failed
 
-async function explainFailure(
-  work: AskedWork,
-  ports: OutcomePorts,
-  failure: { className: string; text: string },
-): Promise<Outcome> {
+async function explainFailure(work: AskedWork, ports: OutcomePorts, failure: FlinkFailure): Promise<Outcome> {
+  const told = work.attempt.stopMode && (await findToldSavepoint(work, ports, failure))
+  if (told) return told
   const directory = ports.store ? await readAttemptDirectory(ports.store, attemptDirectory(work)) : EMPTY
   const complete = directory.complete[0]
   // Flink removes what a failed savepoint left, also a `_metadata` it had just written: only one that stands is believed.
-  if (complete) return hasStood(complete, work) ? fromDirectory(directory, complete) : { kind: 'pending' }
+  if (complete) {
+    if (!hasStood(complete, work)) return { kind: 'pending' }
+    const adopted = fromDirectory(directory, complete)
+    return work.attempt.stopMode ? { ...adopted, stopFailure: await classify(work, ports, failure) } : adopted
+  }
   const orphan = directory.incomplete[0] ?? null
 
   const job = await ports.flink.findJob(work.attempt.flinkJobId)
-  const exceptions = await ports.flink.listExceptions(work.attempt.flinkJobId)
-  const since = askedAtOnJobManager(work, job) - CLOCK_SLACK_MS
-  const classified = classifyFailure(failure, { exceptionsSince: exceptions.filter((e) => e.at >= since) })
+  const classified = await classify(work, ports, failure, job)
   if (classified.code !== 'RESCALED') return { kind: 'failed', failure: classified, orphan }
   if (job && isTerminal(job.state)) return { kind: 'failed', failure: jobEnded(job.state), orphan }
   if (!job && runIsOver(work)) return { kind: 'failed', failure: jobEnded(work.run?.state ?? 'LOST'), orphan }
@@ -135,6 +162,59 @@ async function explainFailure(
   return job !== null && runsAgain(work, job)
     ? { kind: 'failed', failure: classified, orphan }
     : { kind: 'pending' }
+}
+
+async function classify(
+  work: AskedWork,
+  { flink }: OutcomePorts,
+  failure: FlinkFailure,
+  job: FlinkJob | null = null,
+): Promise<ClassifiedFailure> {
+  const exceptions = await flink.listExceptions(work.attempt.flinkJobId)
+  const since = askedAtOnJobManager(work, job) - CLOCK_SLACK_MS
+  return classifyFailure(failure, { exceptionsSince: exceptions.filter((e) => e.at >= since) })
+}
+
+/**
+ * "A savepoint has been created at: …, but … failed during stopping": it is complete and Flink keeps it. Believed only of a
+ * place in the attempt's own directory where `_metadata` lies, as far as we can look.
+ */
+async function findToldSavepoint(
+  work: AskedWork,
+  { flink, store }: OutcomePorts,
+  failure: FlinkFailure,
+): Promise<Outcome | null> {
+  const path = savepointPathFrom(failure.text)
+  if (path === null) return null
+  const location = parseOwn(work, path)
+  if (!location) return null
+  const [entry, directory] = await Promise.all([
+    findEntry(work, flink, (place) => sameLocation(place, location)).catch(() => null),
+    store && readAttemptDirectory(store, attemptDirectory(work)),
+  ])
+  const child = directory?.complete.find((complete) => sameLocation(complete.location, location))
+  if (directory && !child) return null
+  return {
+    kind: 'completed',
+    foundIn: 'result',
+    location,
+    entry,
+    metadataModifiedAt: child?.metadataModifiedAt ?? null,
+    metadataFound: directory ? true : null,
+    orphan: directory ? otherChild(directory, location) : null,
+    stopFailure: classifyFailure(failure, { exceptionsSince: [] }),
+  }
+}
+
+/** null: not a place, or not one of this attempt. */
+function parseOwn(work: AskedWork, path: string): Location | null {
+  try {
+    const location = snapshotDirectory(parseLocation(path))
+    return isInside(attemptDirectory(work), location) ? location : null
+  } catch (error) {
+    if (error instanceof DomainError) return null
+    throw error
+  }
 }
 
 const METADATA_STANDS_MS = 3_000
@@ -191,6 +271,7 @@ async function searchForgotten(work: AskedWork, ports: OutcomePorts): Promise<Ou
       metadataModifiedAt: null,
       metadataFound: ports.store ? false : null,
       orphan: null,
+      stopFailure: null,
     }
   }
   const orphan = directory.incomplete[0] ?? null
@@ -206,6 +287,24 @@ async function searchForgotten(work: AskedWork, ports: OutcomePorts): Promise<Ou
   return orphan ? { kind: 'lost', orphan } : { kind: 'not-begun' }
 }
 
+/**
+ * Nobody is there to ask. What stands complete in the directory is the savepoint; that nothing stands there proves something
+ * only once the run is over. A JobManager that is merely slow has its own answer, and may still be stopping the job.
+ */
+async function searchWithoutFlink(
+  work: AskedWork,
+  { store }: OutcomePorts,
+  unavailable: FlinkUnavailableError,
+): Promise<Outcome> {
+  const gone = unavailable.kind === 'unreachable' && !unavailable.mayHaveArrived
+  if (!store || !(gone || runIsOver(work))) throw unavailable
+  const directory = await readAttemptDirectory(store, attemptDirectory(work))
+  const complete = directory.complete[0]
+  if (complete && hasStood(complete, work)) return fromDirectory(directory, complete)
+  if (complete || !runIsOver(work)) throw unavailable
+  return { kind: 'job-over', state: work.run?.state ?? 'LOST', orphan: directory.incomplete[0] ?? null }
+}
+
 /** An unknown job has not ended by that alone: the observer decides (a reachable leader not listing it for 300 s). */
 const runIsOver = (work: AskedWork): boolean => work.run?.over ?? false
 
@@ -219,7 +318,7 @@ function fromDirectory(
   directory: AttemptDirectory,
   complete: AttemptDirectory['complete'][number],
   entry: CheckpointEntry | null = null,
-): Outcome {
+): Extract<Outcome, { kind: 'completed' }> {
   return {
     kind: 'completed',
     foundIn: entry ? 'statistics' : 'directory',
@@ -228,6 +327,7 @@ function fromDirectory(
     metadataModifiedAt: complete.metadataModifiedAt,
     metadataFound: true,
     orphan: otherChild(directory, complete.location),
+    stopFailure: null,
   }
 }
 

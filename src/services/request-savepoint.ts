@@ -4,12 +4,12 @@
  * ordinary path is two statements.
  */
 import { DomainError } from '../domain/errors.ts'
-import { formatLocation, joinLocation, parseLocation } from '../domain/location.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 import type { CrashPoint, Nudges } from '../ports/process.ts'
 import type { IdempotencyKey } from '../ports/scope.ts'
 import type { SavepointContext, SnapshotRepository } from '../ports/snapshots.ts'
 import type { Caller, Command, SavepointInput, Services } from './api.ts'
+import { placeFor } from './savepoint-place.ts'
 
 export type RequestSavepointPorts = {
   snapshots: SnapshotRepository
@@ -69,7 +69,12 @@ async function insert(
   ports: RequestSavepointPorts,
 ): Promise<Answer | null> {
   const id = ports.newId()
-  const place = placeFor(request.caller, context, id)
+  const place = placeFor({
+    root: context.storage.uri,
+    namespace: request.caller.namespace,
+    job: context.job.name,
+    id,
+  })
   const inserted = await ports.snapshots.insertSavepoint(
     request.caller,
     {
@@ -96,20 +101,6 @@ async function insert(
   ports.nudges.savepointDue()
   ports.crashPoint('nudge-sent')
   return { resource: inserted.snapshot, replayed: false, joined: false, reused: false }
-}
-
-/** `<root>/<namespace>/<job>/savepoints/<snapshotId>/<attempt>/`: nobody else ever writes below it. */
-function placeFor(
-  caller: Caller,
-  context: SavepointContext,
-  id: string,
-): { ownedPrefix: string; directory: string } {
-  const root = parseLocation(context.storage.uri)
-  const prefix = joinLocation(root, caller.namespace, context.job.name, 'savepoints', id)
-  return {
-    ownedPrefix: `${formatLocation(prefix)}/`,
-    directory: `${formatLocation(joinLocation(prefix, '1'))}/`,
-  }
 }
 
 function generateDescription(request: Request, { job, run }: SavepointContext): string {

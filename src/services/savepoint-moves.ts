@@ -39,10 +39,15 @@ export const storeOf = (work: SavepointWork, ports: AdvancePorts): ObjectStore |
 const DEFAULT_CHECKPOINT_TIMEOUT_MS = 600_000
 const GIVEN_UP_AFTER_MS = 60_000
 
-/** A savepoint runs under the job's checkpoint timeout (CheckpointCoordinator), which starts when it leaves the queue. */
+/**
+ * A savepoint runs under the job's checkpoint timeout (CheckpointCoordinator), which starts when it leaves the queue. A stop goes on
+ * after its savepoint, for as long as the tasks take to end: only its answer, or the end of the run, frees the job for the next
+ * one, which would break it (`real-flink.md` §5.10).
+ */
 export async function flinkHasGivenUp(work: SavepointWork, ports: AdvancePorts): Promise<boolean> {
   const { askedAt, flinkJobId } = work.attempt
   if (!askedAt || !flinkJobId) return true
+  if (work.attempt.stopMode) return work.run?.over ?? false
   const config = await flinkOf(work, ports)
     .readCheckpointConfig(flinkJobId)
     .catch(() => null)

@@ -4,9 +4,12 @@ import { join } from 'node:path'
 
 export type CrashPointName = { name: string; process: 'worker' | 'server' }
 
-/** Those on the way of one savepoint. The bulk ones are only passed by operations: test/e2e/fleet.test.ts strikes them. */
+/** Only passed by operations: test/e2e/fleet.test.ts and test/integration/lifecycle-*.test.ts strike them. */
+const OF_OPERATIONS = /^(?:bulk|start|stop|cancel)-/
+
+/** Those on the way of one savepoint. */
 export async function findCrashPoints(folder = 'src'): Promise<CrashPointName[]> {
-  return (await findAllCrashPoints(folder)).filter(({ name }) => !name.startsWith('bulk-'))
+  return (await findAllCrashPoints(folder)).filter(({ name }) => !OF_OPERATIONS.test(name))
 }
 
 export async function findBulkCrashPoints(folder = 'src'): Promise<CrashPointName[]> {

@@ -60,6 +60,11 @@ function wire(db: TestDatabase['db']) {
     storages: createStorageRepository(db),
     jobs: createJobRepository(db),
     snapshots: createSnapshotRepository(db),
+    stores: {
+      of: (): never => {
+        throw new Error('no version here names an artifact')
+      },
+    },
     newId: v7,
     localRoots: ['/var/lib/tidemark'],
   }

@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await scripted?.flink.stop()
   scripted = null
-  await rm(directory, { recursive: true, force: true })
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** A cluster with one running job, `orders`, whose checkpoints the test triggers. */
@@ -230,6 +230,41 @@ describe('RocksDB, incremental', () => {
       return new Set(all.filter(({ kind }) => kind === 'absolute').map(({ path }) => path.split('/').at(-1)))
     }
     await vi.waitFor(async () => expect(new Set(await sharedFiles())).toEqual(await used()))
+  })
+
+  it('goes on with the files of a claimed checkpoint, and deletes what no checkpoint refers to any more', async () => {
+    const { flink, post, checkpoints, untilState } = await start(
+      {},
+      { jobDefaults: { checkpointDurationMs: 1, ...rocks } },
+    )
+    await checkpoints(3)
+    flink.cancelJob(JOB)
+    await untilState('CANCELED')
+    const claimed = `${directory}/ck/${JOB}/chk-3`
+    const before = new Set(await sharedFiles())
+    const form = new FormData()
+    form.append('jarfile', new Blob(['PK'], { type: 'application/x-java-archive' }), 'sample.jar')
+    const upload = await fetch(`${flink.url}/jars/upload`, { method: 'POST', body: form })
+    const { filename } = (await upload.json()) as { filename: string }
+    const { jobid } = await post(`/jars/${filename.split('/').at(-1)}/run`, {
+      parallelism: 2,
+      savepointPath: `file://${claimed}`,
+      claimMode: 'CLAIM',
+    })
+    const isOld = ({ path }: { path: string }) => path.includes(`/${JOB}/shared/`)
+    const referred = async (number: number) =>
+      listReferencedFiles(
+        await readMetadata(await readFile(`${directory}/ck/${jobid}/chk-${number}/_metadata`)),
+      )
+        .filter(isOld)
+        .map(({ path }) => path.split('/').at(-1))
+    await checkpoints(1, String(jobid))
+    await vi.waitFor(() => expect(existsSync(claimed)).toBe(false))
+    expect(new Set(await referred(4))).toEqual(before)
+    // A compaction writes all of it anew.
+    await checkpoints(10, String(jobid))
+    expect(await referred(14)).toEqual([])
+    await vi.waitFor(async () => expect(await sharedFiles()).toEqual([]))
   })
 
   it('leaves the empty shared directory of a stopped job', async () => {

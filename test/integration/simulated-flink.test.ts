@@ -6,6 +6,7 @@ import { startFauxqs } from 'fauxqs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readMetadata } from '../../src/metadata/read-metadata.ts'
 import type { SimulatedFlinkOptions } from '../../src/simulated-flink/start.ts'
+import { makeJar } from '../support/jars.ts'
 import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
 
 const UNKNOWN = 'f'.repeat(32)
@@ -23,7 +24,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await scripted?.flink.stop()
   scripted = null
-  await rm(directory, { recursive: true, force: true })
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** A cluster with one running job, `orders`. */
@@ -540,6 +541,49 @@ describe('jars', () => {
     expect(
       text((await get(`/jobs/${COPY}/exceptions`)).body, 'exceptionHistory', 'entries', '0', 'stacktrace'),
     ).toContain(words)
+  })
+})
+
+describe('the program of a jar', () => {
+  const jarOf = (files: Record<string, string>) =>
+    makeJar(Object.entries(files).map(([name, content]) => ({ name, content })))
+  const uploadJar = async (url: string, files: Record<string, string>) => {
+    const form = new FormData()
+    form.append('jarfile', new Blob([jarOf(files)], { type: 'application/x-java-archive' }), 'program.jar')
+    const answer = await fetch(`${url}/jars/upload`, { method: 'POST', body: form })
+    return (
+      text(await answer.json(), 'filename')
+        .split('/')
+        .at(-1) ?? ''
+    )
+  }
+
+  it('is the class of its manifest, or the one that is asked for; another is a 500', async () => {
+    const { flink, post } = await start()
+    const files = { 'META-INF/MANIFEST.MF': 'Main-Class: com.acme.Main\r\n', 'com/acme/Main.class': '' }
+    const jar = await uploadJar(flink.url, { ...files, 'com/acme/Other.class': '' })
+    expect((await post(`/jars/${jar}/run`, {})).status).toBe(200)
+    expect((await post(`/jars/${jar}/run`, { entryClass: 'com.acme.Other' })).status).toBe(200)
+    const refused = await post(`/jars/${jar}/run`, { jobId: COPY, entryClass: 'com.acme.Nope' })
+    expect(refused.status).toBe(500)
+    expect(text(refused.body, 'errors', '1')).toContain(
+      "The program's entry point class 'com.acme.Nope' was not found in the jar file.",
+    )
+    expect(flink.findJob(COPY)).toBeUndefined()
+  })
+
+  it('is the sample job where there are no classes at all', async () => {
+    const { flink, post } = await start()
+    const manifest = { 'META-INF/MANIFEST.MF': 'Main-Class: com.acme.Main\r\n' }
+    const run = await post(`/jars/${await uploadJar(flink.url, manifest)}/run`, {})
+    expect(run.status).toBe(200)
+  })
+
+  it('is none where no class is named', async () => {
+    const { flink, post } = await start()
+    const jar = await uploadJar(flink.url, { 'com/acme/Main.class': '' })
+    const refused = await post(`/jars/${jar}/run`, {})
+    expect(text(refused.body, 'errors', '1')).toContain("Neither a 'Main-Class'")
   })
 })
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   describeStatistics,
   isSameRun,
+  isSameStartedRun,
   type ReportContext,
   type RestartedRun,
 } from '../../src/domain/checkpoint-observation.ts'
@@ -157,5 +158,34 @@ describe('a job under its old id with another start-time', () => {
     const flat = (id: number) => ({ flinkCheckpointId: id, locationKey: `s3://b/flat/chk-${id}` })
     expect(isSameRun(run({ snapshots: [flat(7)] }), at(8, 's3://b/flat/chk-8'))).toBe(true)
     expect(isSameRun(run({ snapshots: [flat(7)] }), at(8, 's3://b/flat2/chk-8'))).toBe(false)
+  })
+})
+
+describe('a job that we started and that goes on under its id with another start-time', () => {
+  const from = 's3://b/savepoints/savepoint-1'
+  const own = (id: number) => `s3://b/checkpoints/${FLINK_ID}/chk-${id}`
+  const known = (...ids: number[]) =>
+    ids.map((flinkCheckpointId) => ({ flinkCheckpointId, locationKey: own(flinkCheckpointId) }))
+  const same = (
+    snapshots: RestartedRun['snapshots'],
+    restoredFrom: { id: number; externalPath: string | null } | null,
+    startedFromKey: string | null = from,
+  ) => isSameStartedRun({ flinkJobId: FLINK_ID, snapshots, startedFromKey }, restoredFrom)
+
+  it('is the same run from a checkpoint of its own, also one that nobody saw', () => {
+    expect(same(known(7), { id: 7, externalPath: own(7) })).toBe(true)
+    expect(same(known(7), { id: 9, externalPath: own(9) })).toBe(true)
+    expect(same([], { id: 1, externalPath: own(1) })).toBe(true)
+  })
+
+  it('is the same run when it had no checkpoint yet and begins again from where it was started, or empty', () => {
+    expect(same([], { id: 4, externalPath: `${from}/_metadata` })).toBe(true)
+    expect(same([], null, null)).toBe(true)
+  })
+
+  it('is another one when it had checkpoints and counts them anew', () => {
+    expect(same(known(7), { id: 4, externalPath: from })).toBe(false)
+    expect(same(known(7), null)).toBe(false)
+    expect(same([], { id: 4, externalPath: 's3://b/savepoints/savepoint-2' })).toBe(false)
   })
 })

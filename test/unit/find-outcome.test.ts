@@ -223,3 +223,93 @@ describe('a trigger id that Flink has forgotten', () => {
     expect(outcome).toMatchObject({ kind: 'lost' })
   })
 })
+
+describe('how a stop ended', () => {
+  const stopWork = (changes: Parameters<typeof savepointWork>[0] = {}) => {
+    const work = savepointWork(changes)
+    return { ...work, attempt: { ...work.attempt, stopMode: 'SUSPEND' as const } }
+  }
+  const stopped = (path: string): Partial<FlinkClient> => ({
+    readSavepoint: async () => ({
+      kind: 'failed',
+      failure: {
+        className: 'java.util.concurrent.CompletionException',
+        text: `org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException: A savepoint has been created at: ${path}, but the corresponding job ffff failed during stopping. The savepoint is consistent, but might have uncommitted transactions.`,
+      },
+    }),
+    findJob: async () => flinkJob(),
+  })
+  const files = { [`${OWN}/_metadata`]: METADATA }
+  const gone = () =>
+    Promise.reject(new FlinkUnavailableError('unreachable', 'refused', null, { mayHaveArrived: false }))
+  const slow = () => Promise.reject(new FlinkUnavailableError('timeout', 'no answer'))
+
+  it('keeps the savepoint of a job that failed while it was stopping', async () => {
+    const told = stopped(OWN.replace('file:///', 'file:/'))
+    expect(await look(told, fakeStore(files), stopWork())).toMatchObject({
+      kind: 'completed',
+      metadataFound: true,
+      stopFailure: { code: 'JOB_FAILED_WHILE_STOPPING' },
+    })
+    expect(await look(told, null, stopWork())).toMatchObject({ kind: 'completed', metadataFound: null })
+  })
+
+  it('believes no path outside its own directory, and none without _metadata', async () => {
+    const foreign = 'file:///roots/a/default/orders/savepoints/other/1/savepoint-ffffff-0123456789ab'
+    for (const path of [foreign, `${PREFIX}10/savepoint-a`, 'nonsense', `${PREFIX}1/../2/savepoint-a`]) {
+      const store = fakeStore({ [`${foreign}/_metadata`]: METADATA })
+      expect(await look(stopped(path), store, stopWork())).toMatchObject({
+        kind: 'failed',
+        failure: { code: 'JOB_FAILED_WHILE_STOPPING', retry: 'never' },
+      })
+    }
+    expect(await look(stopped(OWN), fakeStore({ [`${OWN}/data`]: DATA }), stopWork())).toMatchObject({
+      kind: 'failed',
+      failure: { code: 'JOB_FAILED_WHILE_STOPPING' },
+    })
+  })
+
+  it('adopts what stands complete when the JobManager has gone with the job', async () => {
+    const later = stopWork({ now: new Date('2026-11-21T12:00:10Z') })
+    expect(await look({ readSavepoint: gone }, fakeStore(files), later)).toMatchObject({
+      kind: 'completed',
+      foundIn: 'directory',
+      stopFailure: null,
+    })
+    // Too young: Flink may still remove it. Merely slow: its own answer comes. No stop: it goes on there.
+    await expect(look({ readSavepoint: gone }, fakeStore(files), stopWork())).rejects.toThrow('refused')
+    await expect(look({ readSavepoint: slow }, fakeStore(files), later)).rejects.toThrow('no answer')
+    const noStop = savepointWork({ now: later.now })
+    await expect(look({ readSavepoint: gone }, fakeStore(files), noStop)).rejects.toThrow('refused')
+  })
+
+  it('proves nothing by an empty directory before the run is over', async () => {
+    await expect(look({ readSavepoint: gone }, fakeStore({}), stopWork())).rejects.toThrow('refused')
+    const run = {
+      id: 'run-1',
+      flinkJobId: 'f'.repeat(32),
+      state: 'LOST' as const,
+      over: true,
+      flinkStartTime: 100,
+      allTasksRunning: false,
+      tasksRunningSince: null,
+    }
+    for (const readSavepoint of [gone, slow]) {
+      expect(await look({ readSavepoint }, fakeStore({}), stopWork({ run }))).toMatchObject({
+        kind: 'job-over',
+        state: 'LOST',
+      })
+    }
+  })
+
+  it('adopts the savepoint of a FINISHED job whose answer Flink has forgotten', async () => {
+    const forgot: Partial<FlinkClient> = {
+      readSavepoint: async () => ({ kind: 'unknown' }),
+      findJob: async () => flinkJob({ state: 'FINISHED' }),
+    }
+    expect(await look(forgot, fakeStore(files), stopWork())).toMatchObject({
+      kind: 'completed',
+      foundIn: 'directory',
+    })
+  })
+})

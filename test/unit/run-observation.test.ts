@@ -33,6 +33,8 @@ const run = (changes: Partial<KnownRun> = {}): KnownRun => ({
   declaredVersion: null,
   completedCheckpoints: 0,
   configured: false,
+  startedByUs: false,
+  restoredKey: null,
   ...changes,
 })
 const byName = (runs: KnownRun[], changes: Partial<FollowedJob> = {}): FollowedJob => ({
@@ -148,5 +150,51 @@ describe('what a poll means for a followed job', () => {
     expect(compare(byName([run({ state: 'STOPPING' })]), job({ state: 'FINISHED' }))).toMatchObject([
       { state: 'FINISHED' },
     ])
+  })
+})
+
+describe('a run that we have submitted', () => {
+  const submitted = (changes: Partial<KnownRun> = {}) =>
+    byName(
+      [
+        run({
+          state: 'SUBMITTING',
+          flinkState: 'SUBMITTING',
+          flinkStartTime: 0,
+          allTasksRunning: false,
+          startedByUs: true,
+          ...changes,
+        }),
+      ],
+      { attach: null },
+    )
+
+  it('becomes RUNNING with the start-time of the job when Flink lists it, which is no restart', () => {
+    const { changes, restarts } = compareAll(submitted(), job({ startTime: 700, allTasksRunning: false }))
+    expect(restarts).toEqual([])
+    expect(changes).toMatchObject([
+      { kind: 'run-changed', runId: 'run-1', state: 'RUNNING', flinkStartTime: 700, missing: false },
+    ])
+    expect(isDoubtful({ changes, restarts })).toBe(false)
+  })
+
+  it('ends at once when the job is first listed as ended', () => {
+    expect(compare(submitted(), job({ state: 'FAILED', startTime: 700 }))).toMatchObject([
+      { state: 'FAILED', flinkStartTime: 700 },
+    ])
+  })
+
+  it('is missing while it is not listed, LOST after a long time, and found again even then', () => {
+    expect(compare(submitted())).toMatchObject([{ state: 'SUBMITTING', missing: true }])
+    expect(compare(submitted({ missingForMs: LOST_AFTER_MS - 1 }))).toEqual([])
+    expect(compare(submitted({ missingForMs: LOST_AFTER_MS }))).toMatchObject([{ state: 'LOST' }])
+    const lost = submitted({ state: 'LOST', missingForMs: LOST_AFTER_MS })
+    expect(compareAll(lost, job({ startTime: 700 })).changes).toMatchObject([
+      { state: 'RUNNING', flinkStartTime: 700, missing: false },
+    ])
+  })
+
+  it('is the only job a managed job follows: another one of the same name is nobody', () => {
+    expect(compare(submitted(), job({ flinkJobId: 'b' }))).toMatchObject([{ runId: 'run-1', missing: true }])
   })
 })
