@@ -144,7 +144,8 @@ async function findLiveRun(
   const [user] = await tx.$queryRaw<User[]>`
     select 'run' as kind, r.id::text, j.name as job, r.state as status
     from run r join job j on j.id = r.job_id
-    where r.job_id = ${jobId}::uuid and r.state <> all(${[...ENDED_RUN_STATES]}::text[])
+    where r.job_id = ${jobId}::uuid and (r.state <> all(${[...ENDED_RUN_STATES]}::text[])
+        or ${managedOnly}::boolean and r.state = 'LOST' and r.end_confirmed_at is null)
       and (not ${managedOnly}::boolean or (j.attach_flink_job_id is null and j.attach_flink_job_name is null)) limit 1`
   return user
 }

@@ -190,6 +190,22 @@ describe('a start', () => {
   })
 })
 
+describe('a managed job', () => {
+  const remove = () => api.call<Answer>('DELETE', '/v1/jobs/orders')
+
+  it('is not deleted while its last run may go on, or while it is started', async () => {
+    await setRun('RUNNING')
+    expect(codeOf(await remove())).toEqual([409, 'IN_USE'])
+    await setRun('LOST') // it may still write, until a person says that it does not
+    expect(codeOf(await remove())).toEqual([409, 'IN_USE'])
+    expect((await api.call('POST', `/v1/runs/${ours.runId}/confirm-ended`)).status).toBe(200)
+    const { body } = await start()
+    expect(codeOf(await remove())).toEqual([409, 'IN_USE'])
+    await sql('update operation set ended_at = now() where id = $1', [body.id])
+    expect((await remove()).status).toBe(204)
+  })
+})
+
 describe('a stop', () => {
   beforeEach(() => setRun('RUNNING'))
 
