@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { START_FAILED_CODES, STOP_FAILED_CODES, STOP_WARNING_CODES } from '../../domain/failure-codes.ts'
 import {
   type BulkSavepointRequest,
   ITEM_STATUSES,
@@ -9,9 +10,10 @@ import {
   type StartRequest,
   type StopRequest,
 } from '../../domain/operation.ts'
-import { CLAIM_MODES } from '../../domain/restore-point.ts'
+import { CLAIM_MODES, DECISION_CODES } from '../../domain/restore-point.ts'
 import { SAVEPOINT_FORMATS } from '../../domain/snapshot.ts'
 import { SNAPSHOT_STATUSES } from '../../domain/snapshot-status.ts'
+import { START_FAILURE_CODES } from '../../domain/start-failure.ts'
 import { CLOSED, Instant, Moment, named, nullable, oneOf, openWord, ref } from './base.ts'
 import { PATTERNS } from './formats.ts'
 import { DescriptionInput, LabelsInput, Reference } from './labels.ts'
@@ -67,6 +69,7 @@ export const CreateBulkSavepoint = named(
   ),
 )
 
+const list = (codes: readonly string[]): string => [...new Set(codes)].map((code) => `\`${code}\``).join(', ')
 const failure = (description: string) =>
   nullable(
     Type.Object({
@@ -111,7 +114,11 @@ const MEMBERS = {
     nullable(Type.String({ description: 'START, STOP: the Flink job id of that run.' })),
   ),
   snapshot: Type.Optional(nullable(Type.String({ description: 'STOP: the savepoint it takes.' }))),
-  failure: Type.Optional(failure('START, STOP: why it FAILED.')),
+  failure: Type.Optional(
+    failure(
+      `START, STOP: why it FAILED. Of a START: ${list([...START_FAILED_CODES, ...START_FAILURE_CODES, ...DECISION_CODES])}. Of a STOP: ${list(STOP_FAILED_CODES)}, or the failure code of its savepoint.`,
+    ),
+  ),
 }
 
 export const OperationSummary = named(
@@ -199,7 +206,11 @@ export const Operation = named(
                 { description: 'START: from what, why, and why not from others (the newest 20).' },
               ),
             ),
-            warnings: Type.Optional(Type.Array(finding)),
+            warnings: Type.Optional(
+              Type.Array(finding, {
+                description: `STOP: ${list(STOP_WARNING_CODES)}. START: those of its version.`,
+              }),
+            ),
           },
           { description: 'START, STOP: what came out so far.' },
         ),
