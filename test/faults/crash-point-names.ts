@@ -4,17 +4,17 @@ import { join } from 'node:path'
 
 export type CrashPointName = { name: string; process: 'worker' | 'server' }
 
-/** Only passed by operations: test/e2e/fleet.test.ts and test/integration/lifecycle-*.test.ts strike them. */
-const OF_OPERATIONS = /^(?:bulk|start|stop|cancel)-/
+/** Only passed by operations: test/e2e/fleet.test.ts and test/e2e/managed-crashes.test.ts strike them. */
+const OF_BULK = /^bulk-/
+const OF_LIFECYCLE = /^(?:start|stop|cancel)-/
 
 /** Those on the way of one savepoint. */
-export async function findCrashPoints(folder = 'src'): Promise<CrashPointName[]> {
-  return (await findAllCrashPoints(folder)).filter(({ name }) => !OF_OPERATIONS.test(name))
-}
+export const findCrashPoints = () => findThose((name) => !OF_BULK.test(name) && !OF_LIFECYCLE.test(name))
+export const findBulkCrashPoints = () => findThose((name) => OF_BULK.test(name))
+export const findLifecycleCrashPoints = () => findThose((name) => OF_LIFECYCLE.test(name))
 
-export async function findBulkCrashPoints(folder = 'src'): Promise<CrashPointName[]> {
-  return (await findAllCrashPoints(folder)).filter(({ name }) => name.startsWith('bulk-'))
-}
+const findThose = async (wanted: (name: string) => boolean): Promise<CrashPointName[]> =>
+  (await findAllCrashPoints('src')).filter(({ name }) => wanted(name))
 
 async function findAllCrashPoints(folder: string): Promise<CrashPointName[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
