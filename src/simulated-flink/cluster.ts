@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 import type { Dialect } from './dialect.ts'
 import { type Files, qualify } from './files.ts'
 import type { Hooks } from './hooks.ts'
-import type { JobSettings, SimulatedJob } from './job.ts'
+import type { JobSettings, SharedFile, SimulatedJob } from './job.ts'
 import type { MetadataBytes } from './metadata-bytes.ts'
 import type { Operations } from './operations.ts'
 import type { ReadCache } from './read-cache.ts'
@@ -13,16 +13,28 @@ export type CheckRestore = (
   metadata: Uint8Array,
   job: SimulatedJob,
   restore: { location: string; allowNonRestoredState: boolean },
-) => Promise<void>
+) => Promise<{
+  /** What it shares with others. */
+  shared: readonly SharedFile[]
+  /** What `counter.ts` had counted; null when it does not say. */
+  total: number | null
+}>
 
-export type UploadedJar = { id: string; name: string; uploadedAt: number; entryClass: string | null }
+export type UploadedJar = {
+  id: string
+  name: string
+  uploadedAt: number
+  entryClass: string | null
+  /** null for what is no zip file or has no class: it runs all the same. */
+  entries: ReadonlySet<string> | null
+}
 
 export type Cluster = {
   readonly clock: Clock
   readonly dialect: Dialect
   readonly files: Files
   readonly metadataBytes: MetadataBytes
-  /** Throws, with Flink's text, when the job cannot be restored from this `_metadata`. */
+  /** Throws, with Flink's text, when the job cannot be restored from this `_metadata`; else what is to be known of it. */
   readonly checkRestore: CheckRestore
   /** Configuration of every job that does not say otherwise. */
   readonly defaults: JobSettings

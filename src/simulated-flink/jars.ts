@@ -28,7 +28,7 @@ export function addJar(cluster: Cluster, name: string, bytes: Uint8Array): Uploa
     id: `${randomUUID()}_${name}`,
     name,
     uploadedAt: cluster.clock.now(),
-    entryClass: readMainClass(bytes),
+    ...readJarFile(bytes),
   }
   cluster.jars.set(jar.id, jar)
   return jar
@@ -41,25 +41,31 @@ export function removeJar(cluster: Cluster, id: string): void {
 export async function runJar(cluster: Cluster, jarId: string, order: RunOrder): Promise<SimulatedJob> {
   const jar = cluster.jars.get(jarId)
   if (jar === undefined) throw missingJar(cluster, jarId)
-  const job = createSubmittedJob(cluster, jar, order)
+  const noProgram = whyNoProgram(jar, order.entryClass)
+  if (noProgram !== null) throw internalError(completionException(noProgram))
+  const { epoch } = cluster
+  const job = createSubmittedJob(cluster, order)
   const known = cluster.jobs.has(job.id)
   if (known) throw couldNotExecute(job.name, duplicate(cluster))
   cluster.jobs.set(job.id, job)
   try {
     if (order.savepointPath !== null) await restoreJob(cluster, job, { path: order.savepointPath, ...order })
   } catch (error) {
+    if (epoch !== cluster.epoch) throw error
     const cause = notInitialized(error instanceof Error ? error.message : String(error))
     failToStart(cluster, job, cause)
     throw couldNotExecute(job.name, throwable('java.lang.RuntimeException', cause.message, cause))
   }
+  // The JobManager that was asked is gone, and nobody else knows of the job.
+  if (epoch !== cluster.epoch) throw new Error('The JobManager was lost')
   startJob(cluster, job)
   return job
 }
 
-function createSubmittedJob(cluster: Cluster, jar: UploadedJar, order: RunOrder): SimulatedJob {
+function createSubmittedJob(cluster: Cluster, order: RunOrder): SimulatedJob {
   const settings: JobSettings = settingsFrom(order.flinkConfiguration, cluster.defaults)
   const parallelism = order.parallelism ?? Number(order.flinkConfiguration['parallelism.default'] ?? 1)
-  const program = programOf(jar, order, parallelism)
+  const program = programOf(order, parallelism)
   return createJob(
     {
       id: order.jobId ?? randomBytes(16).toString('hex'),
@@ -77,7 +83,7 @@ function createSubmittedJob(cluster: Cluster, jar: UploadedJar, order: RunOrder)
   )
 }
 
-function programOf(jar: UploadedJar, order: RunOrder, parallelism: number): Program {
+function programOf(order: RunOrder, parallelism: number): Program {
   // The sample job names itself when it executes, which outranks `pipeline.name`.
   const name = 'tidemark-sample'
   const maxParallelism = Number(order.flinkConfiguration['pipeline.max-parallelism'] ?? 128)
@@ -85,10 +91,7 @@ function programOf(jar: UploadedJar, order: RunOrder, parallelism: number): Prog
     return programFromArguments(order.programArgs, { name, parallelism, maxParallelism })
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    throw couldNotExecute(
-      order.entryClass ?? jar.entryClass ?? name,
-      throwable('java.lang.IllegalArgumentException', text),
-    )
+    throw mainMethodFailed(text, throwable('java.lang.IllegalArgumentException', text))
   }
 }
 
@@ -117,15 +120,36 @@ const duplicate = ({ dialect }: Cluster): JavaThrowable =>
       )
 
 function couldNotExecute(jobName: string, cause: JavaThrowable) {
-  const text = 'Could not execute application.'
   const failed = `Failed to execute job '${jobName}'.`
+  return mainMethodFailed(failed, throwable('org.apache.flink.util.FlinkException', failed, cause))
+}
+
+/** The program's own exception, also where it is that of `execute()`. */
+function mainMethodFailed(message: string, cause: JavaThrowable) {
+  const text = 'Could not execute application.'
   const program = throwable(
     'org.apache.flink.client.program.ProgramInvocationException',
-    `The main method caused an error: ${failed}`,
-    throwable('org.apache.flink.util.FlinkException', failed, cause),
+    `The main method caused an error: ${message}`,
+    cause,
   )
   const runtime = throwable('org.apache.flink.util.FlinkRuntimeException', text, program)
   return refuse(400, text, completionException(runtime))
+}
+
+/** Of a jar with classes Flink loads the main one before all else; that failure is its own, and not the program's. */
+function whyNoProgram(jar: UploadedJar, given: string | null): JavaThrowable | null {
+  if (jar.entries === null) return null
+  const entryClass = given ?? jar.entryClass
+  const refusal = (text: string, cause?: JavaThrowable) =>
+    throwable('org.apache.flink.client.program.ProgramInvocationException', text, cause)
+  if (entryClass === null) {
+    return refusal("Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file.")
+  }
+  if (jar.entries.has(`${entryClass.replaceAll('.', '/')}.class`)) return null
+  return refusal(
+    `The program's entry point class '${entryClass}' was not found in the jar file.`,
+    throwable('java.lang.ClassNotFoundException', entryClass),
+  )
 }
 
 function missingJar(cluster: Cluster, jarId: string) {
@@ -138,27 +162,36 @@ function missingJar(cluster: Cluster, jarId: string) {
 
 const CENTRAL_HEADER = 0x02014b50
 
-/** `Main-Class` of the manifest; null when the bytes are no jar or it names none. */
-function readMainClass(bytes: Uint8Array): string | null {
+/** `Main-Class` of the manifest, and what lies in it; nulls when the bytes are no jar. */
+function readJarFile(bytes: Uint8Array): Pick<UploadedJar, 'entryClass' | 'entries'> {
   try {
-    const manifest = readZipEntry(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-    return /^Main-Class: *(\S+)/m.exec(manifest ?? '')?.[1] ?? null
+    const zip = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const entries = readDirectory(zip)
+    if (entries === null) return { entryClass: null, entries }
+    const at = entries.get('META-INF/MANIFEST.MF')
+    const manifest = at === undefined ? '' : inflate(zip, at)
+    const names = new Set(entries.keys())
+    return {
+      entryClass: /^Main-Class: *(\S+)/m.exec(manifest)?.[1] ?? null,
+      entries: [...names].some((name) => name.endsWith('.class')) ? names : null,
+    }
   } catch {
-    return null
+    return { entryClass: null, entries: null }
   }
 }
 
-function readZipEntry(zip: Buffer): string | null {
+/** Where each entry's record lies in the central directory. */
+function readDirectory(zip: Buffer): Map<string, number> | null {
   const end = zip.lastIndexOf('PK\u0005\u0006')
   if (end < 0) return null
+  const entries = new Map<string, number>()
   let at = zip.readUInt32LE(end + 16)
   while (at + 46 <= end && zip.readUInt32LE(at) === CENTRAL_HEADER) {
     const nameLength = zip.readUInt16LE(at + 28)
-    if (zip.toString('utf8', at + 46, at + 46 + nameLength) === 'META-INF/MANIFEST.MF')
-      return inflate(zip, at)
+    entries.set(zip.toString('utf8', at + 46, at + 46 + nameLength), at)
     at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
   }
-  return null
+  return entries
 }
 
 function inflate(zip: Buffer, central: number): string {

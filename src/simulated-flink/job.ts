@@ -1,5 +1,6 @@
 /** One job of the simulated cluster and its state machine. What happens to its snapshots is in `snapshots.ts`. */
 import { type CheckpointEntry, type CheckpointStatistics, emptyStatistics } from './checkpoint-statistics.ts'
+import type { Counter } from './counter.ts'
 import type { Program } from './program.ts'
 
 export const JOB_STATES = [
@@ -67,6 +68,8 @@ export type RetainedCheckpoint = {
   entry: CheckpointEntry | null
   /** What it refers to outside its own directory. */
   shared: readonly SharedFile[]
+  /** What the job had counted. */
+  total: number
 }
 
 export type PendingSnapshot = {
@@ -105,7 +108,8 @@ export type SimulatedJob = {
   /** Oldest first, at most `numRetained`. */
   retained: RetainedCheckpoint[]
   /** What it was started from; it recovers from this until its first own checkpoint. */
-  startedFrom: { checkpointId: number; location: string; claimMode: ClaimMode } | null
+  startedFrom: { checkpointId: number; location: string; claimMode: ClaimMode; total: number } | null
+  counter: Counter
   pending: Set<PendingSnapshot>
   /** Periodic checkpoints that failed one after the other. */
   failuresInRow: number
@@ -134,6 +138,7 @@ export function createJob(given: NewJob, now: number): SimulatedJob {
     nextCheckpointId: 1,
     retained: [],
     startedFrom: null,
+    counter: { total: 0, runningSince: null },
     pending: new Set(),
     failuresInRow: 0,
     exceptions: [],

@@ -1,6 +1,7 @@
 /** What happens to whole jobs: started, restarted, rescaled, cancelled, finished, failed, taken over. */
 import { recordRestore } from './checkpoint-statistics.ts'
 import { type Cluster, later } from './cluster.ts'
+import { beginCounting, reportCounter, setCounting } from './counter.ts'
 import { rememberException, taskManagerLost, toExceptionEntry } from './exceptions.ts'
 import type { JavaThrowable } from './java-throwable.ts'
 import {
@@ -23,11 +24,15 @@ export function startJob(cluster: Cluster, job: SimulatedJob): void {
   moveJob(job, 'RUNNING', now)
   recover(cluster, job)
   startTasks(cluster, job)
+  reportCounter(cluster, job)
   if (job.settings.checkpointIntervalMs !== null && job.type === 'STREAMING') scheduleCheckpoint(cluster, job)
 }
 
 function startTasks(cluster: Cluster, job: SimulatedJob): void {
-  const run = () => moveTasks(job, 'RUNNING', cluster.clock.now())
+  const run = () => {
+    moveTasks(job, 'RUNNING', cluster.clock.now())
+    setCounting(job, true, cluster.clock.now())
+  }
   if (!cluster.taskManagerThere) {
     moveTasks(job, 'SCHEDULED', cluster.clock.now())
     return
@@ -44,6 +49,7 @@ function startTasks(cluster: Cluster, job: SimulatedJob): void {
 function recover(cluster: Cluster, job: SimulatedJob): void {
   const restoredAt = cluster.clock.now()
   const own = job.retained.findLast((checkpoint) => checkpoint.entry !== null)
+  beginCounting(job, own?.total ?? job.startedFrom?.total ?? null)
   if (own !== undefined) {
     const { checkpointId, location } = own
     recordRestore(job.statistics, {
@@ -86,6 +92,7 @@ export function restartJob(cluster: Cluster, job: SimulatedJob, exception: Excep
   abortSnapshots(job, SUSPENDING)
   moveJob(job, 'RESTARTING', now)
   moveTasks(job, exception === null ? 'CANCELED' : 'FAILED', now)
+  setCounting(job, false, now)
   later(cluster, job, cluster.restartDelayMs, () => {
     if (job.state !== 'RESTARTING') return
     moveJob(job, 'RUNNING', cluster.clock.now())
@@ -152,6 +159,8 @@ export function replaceJobManager(
   const alive = [...cluster.jobs.values()].filter((job) => !isTerminal(job))
   cluster.jobs.clear()
   for (const job of options.ha ? alive : []) {
+    // Still being submitted: it was not stored yet, and its client hears nothing.
+    if (job.state === 'INITIALIZING' && !cluster.isApplication) continue
     resetExecution(job, cluster.clock.now())
     cluster.jobs.set(job.id, job)
     startJob(cluster, job)

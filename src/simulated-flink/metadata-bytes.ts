@@ -18,6 +18,8 @@ export type MetadataRequest = {
   /** Of an incremental checkpoint; `uploadedBytes` of a subtask is what is new of them. */
   shared: readonly SharedFile[]
   uploaded: ReadonlySet<SharedFile>
+  /** What the job had counted. */
+  total: number
 }
 
 export type MetadataBytes = (request: MetadataRequest) => Uint8Array

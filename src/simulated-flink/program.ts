@@ -27,6 +27,9 @@ export type Program = {
   /** Size of the keyed state in a snapshot. */
   stateBytes: number
   controlDirectory: string | null
+  /** Events per second, over so many keys. */
+  rate: number
+  keys: number
   /** Global job parameters that the program sets itself. */
   parameters: Readonly<Record<string, string>>
 }
@@ -38,6 +41,8 @@ export type ProgramOptions = {
   stateBytes: number
   extraOperator?: boolean
   controlDirectory?: string | null
+  rate?: number
+  keys?: number
   parameters?: Readonly<Record<string, string>>
 }
 
@@ -60,9 +65,15 @@ export function sampleProgram(options: ProgramOptions): Program {
     vertices: chains.flatMap(toVertex),
     stateBytes: options.stateBytes,
     controlDirectory: options.controlDirectory ?? null,
+    rate: options.rate ?? DEFAULT_RATE,
+    keys: options.keys ?? DEFAULT_KEYS,
     parameters: options.parameters ?? {},
   }
 }
+
+/** Those of `Arguments.java`. */
+const DEFAULT_RATE = 100
+const DEFAULT_KEYS = 100
 
 const operatorIds = new Map<string, string>()
 
@@ -97,7 +108,7 @@ export function programFromArguments(
     else if (option === '--parameter') addParameter(parameters, args[++i] ?? '')
     else given.set(option, args[++i] ?? '')
   }
-  const keys = Number(given.get('--keys') ?? 100)
+  const keys = Number(given.get('--keys') ?? DEFAULT_KEYS)
   return sampleProgram({
     name: given.get('--name') ?? defaults.name,
     parallelism: defaults.parallelism,
@@ -105,6 +116,8 @@ export function programFromArguments(
     stateBytes: keys * (Number(given.get('--bytes-per-key') ?? 64) + 32),
     extraOperator,
     controlDirectory: given.get('--control-dir') ?? null,
+    rate: Number(given.get('--rate') ?? DEFAULT_RATE),
+    keys,
     parameters,
   })
 }

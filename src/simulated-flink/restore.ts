@@ -17,25 +17,30 @@ export async function restoreJob(
   const location = qualify(path).replace(/\/_metadata$/, '')
   const metadata = await cluster.files.read(`${location}/_metadata`)
   if (metadata === null) throw new Error(missingSnapshot(path))
-  if (cluster.files.stores) await cluster.checkRestore(metadata, job, { location, allowNonRestoredState })
+  const { shared, total } = cluster.files.stores
+    ? await cluster.checkRestore(metadata, job, { location, allowNonRestoredState })
+    : { shared: [], total: null }
   const checkpointId = readCheckpointId(metadata)
   job.nextCheckpointId = checkpointId + 1
-  job.startedFrom = { checkpointId, location, claimMode }
+  const counted = total ?? 0
+  job.startedFrom = { checkpointId, location, claimMode, total: counted }
   // A claimed snapshot counts as the job's oldest checkpoint, and is deleted as such.
-  if (claimMode === 'CLAIM') job.retained.push({ checkpointId, location, entry: null, shared: [] })
+  if (claimMode === 'CLAIM') {
+    job.retained.push({ checkpointId, location, entry: null, shared, total: counted })
+  }
 }
 
 /** How the JobManager says that a restore failed. */
 export function notInitialized(text: string): JavaThrowable {
-  const incompatible = text.startsWith('Failed to rollback')
-  const reason = throwable(
-    incompatible ? 'java.lang.IllegalStateException' : 'java.io.FileNotFoundException',
-    text,
-  )
-  const wrapped = throwable('java.lang.RuntimeException', headline(reason), reason)
   return throwable(
     'org.apache.flink.runtime.client.JobInitializationException',
     'Could not start the JobMaster.',
-    completionException(wrapped),
+    completionException(reasonOf(text)),
   )
+}
+
+function reasonOf(text: string): JavaThrowable {
+  if (text.startsWith('Failed to rollback')) return throwable('java.lang.IllegalStateException', text)
+  const missing = throwable('java.io.FileNotFoundException', text)
+  return throwable('java.lang.RuntimeException', headline(missing), missing)
 }

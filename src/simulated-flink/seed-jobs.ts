@@ -90,5 +90,5 @@ function recordSeeded(
     failureMessage: null,
   }
   recordPast(statistics, entry)
-  if (isKept) job.retained.push({ checkpointId: id, location, entry, shared: [] })
+  if (isKept) job.retained.push({ checkpointId: id, location, entry, shared: [], total: 0 })
 }

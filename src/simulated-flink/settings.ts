@@ -36,7 +36,8 @@ export function settingsFrom(
     minPauseMs: ms(checkpointing('min-pause'), base.minPauseMs),
     maxConcurrent: Number(checkpointing('max-concurrent-checkpoints') ?? base.maxConcurrent),
     tolerableFailures: Number(checkpointing('tolerable-failed-checkpoints') ?? base.tolerableFailures),
-    numRetained: Number(checkpointing('num-retained', 'state.checkpoints.num-retained') ?? base.numRetained),
+    // Flink reads it from its own configuration only, whatever the job says (seen on 1.20.4 and 2.3.0).
+    numRetained: base.numRetained,
     mode: toMode(checkpointing('mode')) ?? base.mode,
     retention: toRetention(checkpointing('externalized-checkpoint-retention')) ?? base.retention,
     unaligned:

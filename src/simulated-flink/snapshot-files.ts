@@ -55,7 +55,8 @@ export function planFullFiles(job: SimulatedJob): SnapshotFiles {
 }
 
 export function planIncrementalFiles(job: SimulatedJob, directory: string): SnapshotFiles {
-  const before = job.retained.findLast(({ entry }) => entry !== null)?.shared ?? []
+  // Also a claimed one's, in the directory of another job.
+  const before = job.retained.at(-1)?.shared ?? []
   const plan: SnapshotFiles = { own: [], shared: [], uploaded: [] }
   for (const { operator, subtask, stateBytes } of subtasksOf(job)) {
     // The list of the tables, RocksDB's MANIFEST: private to each checkpoint.

@@ -1,12 +1,13 @@
 /** `_metadata` of simulated snapshots, and what a restore makes of it. */
 import { Buffer } from 'node:buffer'
 import { buildSavepointMetadata, keyGroupsOf, type OperatorPlan } from '../metadata/build-savepoint.ts'
-import type { IncrementalHandle, OperatorState, SnapshotMetadata } from '../metadata/model.ts'
+import type { IncrementalHandle, KeyedHandle, OperatorState, SnapshotMetadata } from '../metadata/model.ts'
 import { readMetadata } from '../metadata/read-metadata.ts'
 import { retainedCheckpointProperties } from '../metadata/snapshot-properties.ts'
 import { writeMetadata } from '../metadata/write-metadata.ts'
 import type { CheckRestore } from './cluster.ts'
-import type { DataFile, MetadataBytes, MetadataRequest } from './metadata-bytes.ts'
+import type { SharedFile, SimulatedJob } from './job.ts'
+import type { MetadataBytes, MetadataRequest } from './metadata-bytes.ts'
 import type { Operator } from './program.ts'
 
 export const snapshotMetadata: MetadataBytes = (request) => {
@@ -16,7 +17,7 @@ export const snapshotMetadata: MetadataBytes = (request) => {
     // A checkpoint's full keyed state has the same handles as a native savepoint.
     format: request.savepointFormat ?? 'NATIVE',
     action: request.action,
-    operators: request.operators.map((operator) => planOf(operator, request.dataFiles)),
+    operators: request.operators.map((operator) => planOf(operator, request)),
   })
   if (request.savepointFormat !== null || request.version < 4) return writeMetadata(metadata)
   const operatorStates = metadata.operatorStates.map((state) => withSharedFiles(state, request))
@@ -61,7 +62,7 @@ function backendId(operatorId: string, subtask: number): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-function planOf(operator: Operator, dataFiles: readonly DataFile[]): OperatorPlan {
+function planOf(operator: Operator, { dataFiles, total }: MetadataRequest): OperatorPlan {
   const { id, uid, name, parallelism, maxParallelism } = operator
   const files = dataFiles.filter((file) => file.operator === operator)
   const plan: OperatorPlan = { id, name, uid, parallelism, maxParallelism }
@@ -76,16 +77,24 @@ function planOf(operator: Operator, dataFiles: readonly DataFile[]): OperatorPla
   }
   const stateName = OPERATOR_STATE.get(uid)
   if (stateName === undefined) return plan
-  return { ...plan, operatorState: () => ({ stateName, inline: Buffer.alloc(64) }) }
+  const inline = Buffer.alloc(64)
+  if (uid === TOTAL) inline.writeBigInt64BE(BigInt(total))
+  return { ...plan, operatorState: () => ({ stateName, inline }) }
 }
+
+const TOTAL = 'total'
 
 /** Operator state of the sample job, small enough to lie in `_metadata` itself. */
 const OPERATOR_STATE: ReadonlyMap<string, string> = new Map([
   ['events', 'SourceReaderState'],
-  ['total', 'total'],
+  [TOTAL, 'total'],
+  ['extra-operator', 'seen'],
 ])
 
-/** `Checkpoints.loadAndValidateCheckpoint`: every operator with state must fit the program. */
+/**
+ * `Checkpoints.loadAndValidateCheckpoint`: every operator with state must fit the program. Answers what an incremental
+ * checkpoint refers to outside its directory, and what the job had counted.
+ */
 export const checkRestore: CheckRestore = async (bytes, job, { location, allowNonRestoredState }) => {
   const metadata = await readMetadata(bytes)
   const known = new Map(
@@ -96,10 +105,37 @@ export const checkRestore: CheckRestore = async (bytes, job, { location, allowNo
     if (operator === undefined && !allowNonRestoredState) throw new Error(notMapped(location, id))
     if (operator !== undefined && operator.maxParallelism !== maxParallelism) {
       throw new Error(
-        `Failed to rollback to checkpoint/savepoint ${location}. Max parallelism mismatch between checkpoint/savepoint state and new program. Cannot map operator ${id} with max parallelism ${maxParallelism} to new program with max parallelism ${operator.maxParallelism}. This indicates that the program has been changed in a non-compatible way after the checkpoint/savepoint.`,
+        // Flink names its metadata object there, not the place.
+        `Failed to rollback to checkpoint/savepoint Checkpoint Metadata. Max parallelism mismatch between checkpoint/savepoint state and new program. Cannot map operator ${id} with max parallelism ${maxParallelism} to new program with max parallelism ${operator.maxParallelism}. This indicates that the program has been changed in a non-compatible way after the checkpoint/savepoint.`,
       )
     }
   }
+  const shared = metadata.operatorStates.flatMap(({ id, subtasks }) =>
+    subtasks.flatMap((subtask) =>
+      subtask.finished ? [] : sharedFilesOf(id, subtask.index, subtask.managedKeyed),
+    ),
+  )
+  return { shared, total: readTotal(metadata, bytes, job) }
+}
+
+function readTotal(metadata: SnapshotMetadata, bytes: Uint8Array, job: SimulatedJob): number | null {
+  const operators = job.program.vertices.flatMap((vertex) => vertex.operators)
+  const id = operators.find(({ uid }) => uid === TOTAL)?.id
+  const [subtask] = metadata.operatorStates.find((state) => state.id === id)?.subtasks ?? []
+  const state = subtask?.finished === false ? subtask.managedOperator : null
+  if (state?.kind !== 'partitionable' || state.delegate.kind !== 'byteStream') return null
+  const { offset, length } = state.delegate.inline
+  if (offset === undefined || length < 8) return null
+  return Number(Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).readBigInt64BE())
+}
+
+function sharedFilesOf(operatorId: string, subtask: number, state: KeyedHandle | null): SharedFile[] {
+  if (state?.kind !== 'incrementalV2') return []
+  return state.shared.flatMap(({ handle }) =>
+    handle?.kind === 'file'
+      ? [{ operatorId, subtask, location: handle.path, bytes: Number(handle.size) }]
+      : [],
+  )
 }
 
 const statesOf = (metadata: SnapshotMetadata) =>

@@ -13,6 +13,7 @@ import {
   type SavepointFormat,
 } from './checkpoint-statistics.ts'
 import { type Cluster, checkpointRoot, later, wait } from './cluster.ts'
+import { setCounting, totalOf } from './counter.ts'
 import { taskFailure, tooManyFailures } from './exceptions.ts'
 import { qualify } from './files.ts'
 import type { SnapshotAsked, SnapshotFailure, SnapshotFate, SnapshotKind } from './hooks.ts'
@@ -238,20 +239,24 @@ const ioProblem = (location: string, error: unknown): JavaThrowable =>
   )
 
 async function finish(running: Running): Promise<void> {
-  const { cluster, location } = running
-  const metadata = makeMetadata(running)
+  const { cluster, job, order, location } = running
+  // Nothing is counted between the savepoint of a stop and the end of the job.
+  if (order.kind === 'stop') setCounting(job, false, cluster.clock.now())
+  const total = totalOf(job, cluster.clock.now())
+  const metadata = makeMetadata(running, total)
   if (location !== null) {
     try {
       await writeMetadata(running, location, metadata)
     } catch (error) {
       const cause = throwable('java.io.IOException', error instanceof Error ? error.message : String(error))
       const reason = 'Failure to finalize checkpoint.'
+      setCounting(job, allTasksRunning(job), cluster.clock.now())
       const text = `Could not finalize the pending checkpoint ${running.entry.id}. Failure reason: ${reason}`
       return failAndCount(running, checkpointException(text, cause), reason)
     }
     if (running.settled) return cleanUp(running)
   }
-  complete(running, cluster.files.stores && location !== null ? metadata : NO_METADATA)
+  complete(running, { total, metadata: cluster.files.stores && location !== null ? metadata : NO_METADATA })
 }
 
 const NO_METADATA = new Uint8Array()
@@ -269,7 +274,7 @@ async function writeMetadata(
   await cluster.files.write(file, bytes)
 }
 
-function makeMetadata({ cluster, job, order, entry, files }: Running): Uint8Array {
+function makeMetadata({ cluster, job, order, entry, files }: Running, total: number): Uint8Array {
   const make = cluster.files.stores ? cluster.metadataBytes : bareMetadata
   return make({
     version: cluster.dialect.metadataVersion,
@@ -280,10 +285,11 @@ function makeMetadata({ cluster, job, order, entry, files }: Running): Uint8Arra
     dataFiles: files.own,
     shared: files.shared,
     uploaded: new Set(files.uploaded),
+    total,
   })
 }
 
-function complete(running: Running, metadata: Uint8Array): void {
+function complete(running: Running, { total, metadata }: { total: number; metadata: Uint8Array }): void {
   const { cluster, job, entry, order, location, files, effects } = running
   const externalPath = location ?? NOT_ADDRESSABLE
   leave(running)
@@ -291,7 +297,8 @@ function complete(running: Running, metadata: Uint8Array): void {
   recordCompletion(job.statistics, entry, cluster.clock.now(), { externalPath, ...sizes })
   if (order.kind === 'checkpoint') {
     job.failuresInRow = 0
-    retain(cluster, job, { checkpointId: entry.id, location: externalPath, entry, shared: files.shared })
+    const { shared } = files
+    retain(cluster, job, { checkpointId: entry.id, location: externalPath, entry, shared, total })
   }
   if (running.fate.failure?.kind === 'stopping') failStopping(running, externalPath)
   else effects.settle({ ok: true, location: externalPath, checkpointId: entry.id })

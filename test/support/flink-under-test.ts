@@ -3,7 +3,7 @@
  * the same REST calls on both, and obey the same control directory. `flink-application-under-test.ts` has the clusters that
  * are one job.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ClusterOptions, startFlinkCluster } from '../../dev/flink/cluster.ts'
@@ -15,6 +15,7 @@ import { newJobId, type SampleJobOptions, submitJob } from '../../dev/flink/subm
 import { DEFAULT_SETTINGS, settingsFrom } from '../../src/simulated-flink/settings.ts'
 import { until } from './api.ts'
 import { type FlinkJobUnderTest, handleJob } from './flink-job-under-test.ts'
+import { makeJar, manifestOf } from './jars.ts'
 import {
   openBucketOfTheRun,
   openLocalStorage,
@@ -45,6 +46,8 @@ export type FlinkProcesses = {
 }
 
 export type FlinkUnderTest = FlinkProcesses & {
+  /** The sample job's; a simulated Flink runs its own whatever the bytes are. */
+  readJar(): Promise<Uint8Array>
   /** Runs when it resolves. */
   startJob(options: StartOptions): Promise<FlinkJobUnderTest>
   /** Cancels it and starts it again under its name and a new id: empty, or from a snapshot. */
@@ -132,6 +135,7 @@ export const openSimulatedFlink =
       startSampleJob({ url: flink.url, jar: jar.file, storage, options }, job)
     return {
       ...simulatedProcesses(scripted, storage, options.ha ?? true),
+      readJar: () => readFile(jar.file),
       startJob: start,
       redeployJob: (job, more) => redeploy(job, start, more),
       async replaceTaskManager(job) {
@@ -162,7 +166,11 @@ export async function openScripted(
     version,
     restartDelayMs: 300,
     checkpointDir: storage.checkpointDir,
-    jobDefaults: { ...settings, checkpointDirectory: storage.checkpointDir },
+    jobDefaults: {
+      ...settings,
+      numRetained: checkpoints?.numRetained ?? settings.numRetained,
+      checkpointDirectory: storage.checkpointDir,
+    },
     configuration,
     ...(s3 && {
       s3: { endpoint: s3.endpoint, accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey },
@@ -200,11 +208,18 @@ export function simulatedProcesses(
   }
 }
 
-/** The simulated Flink runs its sample job whatever the bytes are. */
-async function writeJar(): Promise<{ file: string; remove(): Promise<void> }> {
+/** The class that both Flinks look for in the jar. */
+export const SAMPLE_CLASS = 'dev.tidemark.sample.SampleJob'
+const SAMPLE_ENTRY = {
+  name: `${SAMPLE_CLASS.replaceAll('.', '/')}.class`,
+  content: Buffer.from('cafebabe', 'hex'),
+}
+
+/** Well made, so that we and the simulated Flink take it, and of no use to a real one. */
+export async function writeJar(): Promise<{ file: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-jar-'))
   const file = join(folder, 'sample-job.jar')
-  await writeFile(file, 'no jar')
+  await writeFile(file, makeJar([manifestOf(`Main-Class: ${SAMPLE_CLASS}`), SAMPLE_ENTRY]))
   return { file, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
@@ -262,6 +277,7 @@ export async function openCluster(
     version: cluster.version,
     url: cluster.restUrl,
     storage,
+    readJar: () => readFile(jar),
     startJob: start,
     redeployJob: (job, more) => redeploy(job, start, more),
     killJobManager: () => cluster.killJobManager(),
