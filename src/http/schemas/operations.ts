@@ -253,7 +253,7 @@ export const StartJob = named(
             claimMode: Type.Optional(
               oneOf(CLAIM_MODES, {
                 description:
-                  "NO_CLAIM (the default): the snapshot stays yours. CLAIM: it is Flink's from the moment of the request on, which deletes it once newer checkpoints exist.",
+                  "NO_CLAIM (the default): the snapshot stays yours. CLAIM: it is Flink's from the moment the start is committed, right before Flink is asked: never offered again, and deleted by Flink once newer checkpoints exist.",
               }),
             ),
             allowNonRestoredState: Type.Optional(
