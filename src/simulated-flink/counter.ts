@@ -10,13 +10,6 @@ import type { SimulatedJob } from './job.ts'
 
 const REPORT_EVERY_MS = 200
 
-export type Counter = {
-  /** Up to `runningSince`, or for good while that is null. */
-  total: number
-  /** Since when it grows. */
-  runningSince: number | null
-}
-
 export function totalOf({ counter, program }: SimulatedJob, now: number): number {
   if (counter.runningSince === null) return counter.total
   return counter.total + Math.floor((program.rate * (now - counter.runningSince)) / 1000)

@@ -1,6 +1,5 @@
 /** One job of the simulated cluster and its state machine. What happens to its snapshots is in `snapshots.ts`. */
 import { type CheckpointEntry, type CheckpointStatistics, emptyStatistics } from './checkpoint-statistics.ts'
-import type { Counter } from './counter.ts'
 import type { Program } from './program.ts'
 
 export const JOB_STATES = [
@@ -109,7 +108,12 @@ export type SimulatedJob = {
   retained: RetainedCheckpoint[]
   /** What it was started from; it recovers from this until its first own checkpoint. */
   startedFrom: { checkpointId: number; location: string; claimMode: ClaimMode; total: number } | null
-  counter: Counter
+  counter: {
+    /** Up to `runningSince`, or for good while that is null. */
+    total: number
+    /** Since when it grows. */
+    runningSince: number | null
+  }
   pending: Set<PendingSnapshot>
   /** Periodic checkpoints that failed one after the other. */
   failuresInRow: number
