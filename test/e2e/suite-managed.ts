@@ -333,6 +333,29 @@ function describeSettings(use: () => ManagedScene): void {
       expect(location?.replace(/^file:\/+/, 'file:///')).toContain(`${job.checkpointDir}/`)
     })
 
+    it('what Flink does not report shows by its effect: incremental in the shared files, the directory, the number kept [M-04] [M-11] [A-50]', async () => {
+      const { newJob, flink } = use()
+      const job = await newJob({ more: { state: { backend: 'rocksdb', incremental: true } } })
+      await job.started()
+      expect(await configOf(job)).toMatchObject({ state_backend: expect.stringContaining('RocksDB') })
+      const { flinkJobId } = await job.run()
+      const own = `${job.checkpointDir}/${flinkJobId}`
+      await until(
+        'Flink has dropped a checkpoint',
+        async () => (await job.list('kind=CHECKPOINT&status=Cleared')).length > 0,
+        60_000,
+      )
+      expect(await flink.storage.count(`${own}/shared`)).toBeGreaterThan(0)
+      const kept = await job.list('kind=CHECKPOINT&status=Present')
+      expect(kept.length).toBeGreaterThan(0)
+      expect(kept.length).toBeLessThanOrEqual(NUM_RETAINED + 1) // one may be on its way out
+      for (const { location } of kept)
+        expect(location?.replace(/^file:\/+/, 'file:///')).toContain(`${own}/chk-`)
+      if (flink.kind === 'real') {
+        expect((await job.list('kind=CHECKPOINT')).some(({ incremental }) => incremental === true)).toBe(true)
+      }
+    })
+
     it('at least once, several at a time, deleted on cancellation, as the directory shows [C-12]', async () => {
       const { newJob, flink } = use()
       const job = await newJob({

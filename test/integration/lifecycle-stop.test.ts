@@ -472,7 +472,7 @@ describe('a stop that does not come about', () => {
     expect(await listSnapshots(ours)).toMatchObject([{ status: 'Failed', attempt: 1 }])
     expect(stops).toHaveLength(1)
     await until('the run goes on', async () => (await readRun(ours))?.state === 'RUNNING')
-    expect(jobOf(ours)?.state).toBe('RUNNING')
+    await until('its tasks have been restarted', async () => jobOf(ours)?.state === 'RUNNING')
   })
 
   it.each([
