@@ -509,7 +509,7 @@ describe('a stop that does not come about', () => {
       { status: 'Failed', attempt: 1, settled_at: expect.any(String) },
     ])
     expect(acceptedBy(ours)).toHaveLength(1)
-    expect(jobOf(ours)?.state).toBe('RUNNING')
+    await until('the job runs', async () => jobOf(ours)?.state === 'RUNNING')
   })
 
   it('keeps and names the savepoint of a job that failed while it was stopping', async () => {
@@ -680,7 +680,7 @@ describe('a cancellation', () => {
     const operation = await ended(await requestStop(ours, { mode: 'CANCEL', deadlineSeconds: 1 }))
     expect(operation).toMatchObject({ status: 'FAILED', failure_code: 'STOP_TIMEOUT' })
     expect(cancelsOf(ours)).toEqual([])
-    expect(jobOf(ours)?.state).toBe('RUNNING')
+    await until('the job runs', async () => jobOf(ours)?.state === 'RUNNING')
   })
 
   it('warns when something else ended the job first', async () => {
@@ -703,7 +703,7 @@ describe('a cancellation', () => {
     const operation = await ended(await requestStop(ours, { mode: 'CANCEL', deadlineSeconds: 2 }))
     expect(operation).toMatchObject({ status: 'FAILED', failure_code: 'STOP_TIMEOUT' })
     expect(cancelsOf(ours)).toEqual([])
-    expect(jobOf(ours)?.state).toBe('RUNNING')
+    await until('the job runs', async () => jobOf(ours)?.state === 'RUNNING')
   })
 })
 
