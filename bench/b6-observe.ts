@@ -93,8 +93,8 @@ async function raiseStage({ databaseUrl, redisUrl, folder }: BenchServices, pool
     TIDEMARK_HOST: '127.0.0.1',
     TIDEMARK_PORT: '0',
     TIDEMARK_FLINK_CONNECTIONS: String(CONNECTIONS),
-    // As often as it can: the jobs of a cluster are looked at again in the round after the last look has ended.
-    TIDEMARK_OBSERVE_INTERVAL_MS: '500',
+    // Often: a longer pause between two rounds would be what is measured, a shorter one asks Postgres for its jobs each time.
+    TIDEMARK_OBSERVE_INTERVAL_MS: '250',
     TIDEMARK_CHECKPOINT_INTERVAL_MS: '50',
   }
   const server = await startTidemark('serve', env, folder)
