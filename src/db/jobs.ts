@@ -7,6 +7,7 @@ import { ENDED_RUN_STATES, type Job, type RunState } from '../domain/resources.t
 import { ASKED_SOURCES } from '../domain/snapshot.ts'
 import type { JobRepository, JobValues } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
+import { toAttachment } from './attachment.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 import type { Prisma } from './generated/client.ts'
@@ -183,11 +184,6 @@ const toJob = (row: JobWithRun): Job => ({
   updatedAt: row.updated_at,
   etag: String(row.row_version),
 })
-
-function toAttachment({ attach_flink_job_id, attach_flink_job_name }: JobRecord): Job['attach'] {
-  if (attach_flink_job_id !== null) return { flinkJobId: attach_flink_job_id }
-  return attach_flink_job_name === null ? null : { flinkJobName: attach_flink_job_name }
-}
 
 const toRun = (row: RunRecord): NonNullable<Job['run']> => ({
   id: row.run_id,

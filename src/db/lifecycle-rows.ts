@@ -3,6 +3,7 @@ import type { JobVersionSpec } from '../domain/job-version.ts'
 import type { LifecycleResult, OperationStep, StartRequest, StopRequest } from '../domain/operation.ts'
 import type { LifecycleWork } from '../ports/lifecycle.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
+import { toAttachment } from './attachment.ts'
 import type { Row } from './client.ts'
 import { RUN_HAS_ENDED, runHasEnded } from './lifecycles.ts'
 
@@ -111,11 +112,7 @@ export function toWork(row: WorkRow): LifecycleWork {
     job: {
       id: row.job_id,
       name: row.job_name,
-      attach: row.attach_flink_job_id
-        ? { flinkJobId: row.attach_flink_job_id }
-        : row.attach_flink_job_name
-          ? { flinkJobName: row.attach_flink_job_name }
-          : null,
+      attach: toAttachment(row),
       ambiguous: row.ambiguous,
       currentRunId: row.current_run_id,
       otherRun: row.other_run,

@@ -4,6 +4,7 @@
  */
 import { LIFECYCLE_KINDS } from '../domain/operation.ts'
 import type { LifecycleContext, LifecycleRepository } from '../ports/lifecycle.ts'
+import { toAttachment } from './attachment.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
 import { columnOf } from './reference.ts'
@@ -96,11 +97,7 @@ const contextSql = (column: 'id' | 'name'): string => `
 
 const toContext = (row: ContextRow): LifecycleContext => ({
   job: { id: row.id, name: row.name },
-  attach: row.attach_flink_job_id
-    ? { flinkJobId: row.attach_flink_job_id }
-    : row.attach_flink_job_name
-      ? { flinkJobName: row.attach_flink_job_name }
-      : null,
+  attach: toAttachment(row),
   allowStop: row.allow_stop,
   savepointTimeoutSeconds: row.savepoint_timeout_seconds,
   latestVersion: row.latest_version,

@@ -6,6 +6,7 @@
 import { canMove } from '../domain/snapshot-status.ts'
 import type { AttemptEnd, SavepointWork, SavepointWorkRepository } from '../ports/savepoint-work.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
+import { toAttachment } from './attachment.ts'
 import type { Database, Row } from './client.ts'
 import { createSavepointWrites, type WriteOptions } from './savepoint-writes.ts'
 import { FRESH_OBSERVATION } from './snapshots.ts'
@@ -202,11 +203,7 @@ function toWork(row: WorkRow): SavepointWork {
           tasksRunningSince: instant(row.tasks_running_since),
         }
       : null,
-    attach: row.attach_flink_job_id
-      ? { flinkJobId: row.attach_flink_job_id }
-      : row.attach_flink_job_name
-        ? { flinkJobName: row.attach_flink_job_name }
-        : null,
+    attach: toAttachment(row),
     ambiguous: row.ambiguous,
     observationIsFresh: row.fresh,
     cluster: {

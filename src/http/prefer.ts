@@ -60,19 +60,3 @@ export const waitForOperation = async (
   const signal = AbortSignal.any([clientGone(reply), closing])
   return services.waitForOperation({ caller: request.caller, ...query, signal })
 }
-
-/** A created operation is accepted whatever happens while we wait: then the answer is the operation as accepted. */
-export const waitIfAsked = async (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  operation: Operation,
-  waitSeconds: number | undefined,
-): Promise<Operation> => {
-  if (waitSeconds === undefined || operation.status !== 'RUNNING') return operation
-  try {
-    return await waitForOperation(request, reply, { operation: operation.id, waitSeconds })
-  } catch (err) {
-    request.log.warn({ err, operationId: operation.id }, 'could not wait for the operation')
-    return operation
-  }
-}

@@ -1,13 +1,12 @@
+import { OPERATION_HEADERS, settleOperation } from '../../answer-operation.ts'
 import type { App } from '../../fastify-app.ts'
-import { markReplayed, readIdempotency } from '../../idempotency.ts'
-import { RETRY_AFTER_SECONDS, readWaitSeconds, waitIfAsked } from '../../prefer.ts'
+import { readIdempotency } from '../../idempotency.ts'
+import { readWaitSeconds } from '../../prefer.ts'
 import { answer } from '../../schemas/answers.ts'
 import { ref } from '../../schemas/base.ts'
 import { CreateOperationHeaders, Operation, StartJob } from '../../schemas/operations.ts'
 import { JobPath, NoQuery } from '../../schemas/parameters.ts'
 import { bodyProblems } from '../../schemas/problem.ts'
-
-const HEADERS = ['Location', 'Idempotency-Replayed', 'Preference-Applied'] as const
 
 export const startJob = (app: App) =>
   app.post(
@@ -25,8 +24,8 @@ export const startJob = (app: App) =>
         querystring: NoQuery,
         body: ref(StartJob),
         response: {
-          201: answer(Operation, 'The operation, ended: read its `status`.', ...HEADERS),
-          202: answer(Operation, 'The operation is RUNNING.', ...HEADERS, 'Retry-After'),
+          201: answer(Operation, 'The operation, ended: read its `status`.', ...OPERATION_HEADERS),
+          202: answer(Operation, 'The operation is RUNNING.', ...OPERATION_HEADERS, 'Retry-After'),
           ...bodyProblems(
             'NOT_FOUND',
             'REFERENCE_NOT_FOUND',
@@ -55,10 +54,7 @@ export const startJob = (app: App) =>
         ...request.params,
         ...request.body,
       })
-      const operation = await waitIfAsked(request, reply, created.resource, waitSeconds)
-      markReplayed(reply, created)
-      reply.header('location', `/v1/operations/${operation.id}`)
-      if (operation.status !== 'RUNNING') return reply.code(201).send(operation)
-      return reply.code(202).header('retry-after', RETRY_AFTER_SECONDS).send(operation)
+      const { status, operation } = await settleOperation(request, reply, created, waitSeconds)
+      return reply.code(status).send(operation)
     },
   )

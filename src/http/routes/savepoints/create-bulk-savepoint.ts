@@ -1,15 +1,14 @@
 import type { BulkSavepointInput } from '../../../services/api.ts'
+import { OPERATION_HEADERS, settleOperation } from '../../answer-operation.ts'
 import type { App } from '../../fastify-app.ts'
-import { markReplayed, readIdempotency } from '../../idempotency.ts'
-import { RETRY_AFTER_SECONDS, readWaitSeconds, waitIfAsked } from '../../prefer.ts'
+import { readIdempotency } from '../../idempotency.ts'
+import { readWaitSeconds } from '../../prefer.ts'
 import { answer } from '../../schemas/answers.ts'
 import { ref } from '../../schemas/base.ts'
 import { normalizeInstant } from '../../schemas/formats.ts'
 import { CreateBulkSavepoint, CreateOperationHeaders, Operation } from '../../schemas/operations.ts'
 import { NoQuery } from '../../schemas/parameters.ts'
 import { bodyProblems } from '../../schemas/problem.ts'
-
-const HEADERS = ['Location', 'Idempotency-Replayed', 'Preference-Applied'] as const
 
 const withUtcExpiry = (input: BulkSavepointInput): BulkSavepointInput =>
   input.savepoint?.expiresAt === undefined
@@ -33,8 +32,8 @@ export const createBulkSavepoint = (app: App) =>
         querystring: NoQuery,
         body: ref(CreateBulkSavepoint),
         response: {
-          201: answer(Operation, 'The operation, ended: read its `status`.', ...HEADERS),
-          202: answer(Operation, 'The operation is RUNNING.', ...HEADERS, 'Retry-After'),
+          201: answer(Operation, 'The operation, ended: read its `status`.', ...OPERATION_HEADERS),
+          202: answer(Operation, 'The operation is RUNNING.', ...OPERATION_HEADERS, 'Retry-After'),
           ...bodyProblems(
             'REFERENCE_NOT_FOUND',
             'NOTHING_SELECTED',
@@ -52,10 +51,7 @@ export const createBulkSavepoint = (app: App) =>
         idempotency: readIdempotency(request),
         ...withUtcExpiry(request.body),
       })
-      const operation = await waitIfAsked(request, reply, created.resource, waitSeconds)
-      markReplayed(reply, created)
-      reply.header('location', `/v1/operations/${operation.id}`)
-      if (operation.status !== 'RUNNING') return reply.code(201).send(operation)
-      return reply.code(202).header('retry-after', RETRY_AFTER_SECONDS).send(operation)
+      const { status, operation } = await settleOperation(request, reply, created, waitSeconds)
+      return reply.code(status).send(operation)
     },
   )
