@@ -3,10 +3,13 @@
  * whose last answer we did not see is never used for a second start. With `askedAt` set a start is only ever looked at;
  * it is taken back only by the worker that was told that Flink executed nothing.
  */
+import { fillDefaults, readSettings } from './checkpoint-settings.ts'
 import type { StartFailedCode } from './failure-codes.ts'
 import type { FlinkJob } from './flink.ts'
 import { isSince, readFlinkVersion } from './flink-settings.ts'
+import type { JobVersionSpec } from './job-version.ts'
 import type { ClusterMode, RunState } from './resources.ts'
+import type { Restore } from './restore-point.ts'
 
 export type StartFacts = {
   now: Date
@@ -69,11 +72,13 @@ function refuse({ cluster, otherRun }: StartFacts): Refusal | null {
     return { code: 'CLUSTER_IDENTITY_CHANGED', message }
   }
   if (cluster.jarSubmission === false) {
-    const message = `The cluster ${cluster.name} takes no jars: its jar endpoints are switched off (web.submit.enable), as always in application mode.`
-    return { code: 'CLUSTER_UNSUPPORTED', message }
+    return { code: 'CLUSTER_UNSUPPORTED', message: takesNoJars(cluster.name) }
   }
   return refuseVersion(cluster) ?? (otherRun && refuseRun(otherRun))
 }
+
+export const takesNoJars = (cluster: string): string =>
+  `The cluster ${cluster} takes no jars: its jar endpoints are switched off (web.submit.enable), as always in application mode.`
 
 function refuseVersion({ name, flinkVersion }: StartFacts['cluster']): Refusal | null {
   if (flinkVersion === null) return null
@@ -155,4 +160,11 @@ export function startConfiguration(
       ? {}
       : { [PARAMETERS]: given === '' ? declared : `${given.replace(/,$/, '')},${declared}` }),
   }
+}
+
+/** How the version keeps its checkpoints when that forbids to claim a snapshot: it would go with them. null: it may. */
+export function retentionAgainstClaim(spec: JobVersionSpec, { claimMode }: Restore): string | null {
+  if (claimMode !== 'CLAIM') return null
+  const { retention } = fillDefaults(readSettings(spec)).checkpointing
+  return retention === 'RETAIN_ON_CANCELLATION' ? null : retention
 }

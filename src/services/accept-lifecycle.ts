@@ -8,6 +8,7 @@ import type { Scope } from '../ports/scope.ts'
 import type { SnapshotRepository } from '../ports/snapshots.ts'
 import type { Command, Created } from './api.ts'
 import { idempotencyKeyOf, scopeOf } from './caller.ts'
+import { clusterIdentityChanged, triggersUnsupported } from './cluster-refusals.ts'
 import { readCreated } from './create-once.ts'
 import { findOperation } from './get-operation.ts'
 
@@ -66,19 +67,8 @@ export function refuseCluster({ cluster }: LifecycleContext): void {
       `The cluster ${cluster.name} is observe-only: nothing is started or stopped there.`,
     )
   }
-  if (cluster.identityChanged) {
-    throw new DomainError(
-      'CLUSTER_IDENTITY_CHANGED',
-      `Another Flink cluster answers at the address of ${cluster.name}; confirm it with POST /v1/clusters/${cluster.name}/confirm-identity.`,
-    )
-  }
-  if (cluster.idempotentTriggers === false) {
-    throw new DomainError(
-      'CLUSTER_UNSUPPORTED',
-      `The cluster ${cluster.name} runs Flink ${cluster.flinkVersion ?? '(unknown)'}: starts and stops of ours need Flink 1.15 or newer. Upgrade the cluster.`,
-      { extra: { capability: 'idempotentTriggers', since: '1.15' } },
-    )
-  }
+  if (cluster.identityChanged) throw clusterIdentityChanged(cluster.name)
+  if (cluster.idempotentTriggers === false) throw triggersUnsupported(cluster, 'starts and stops of ours')
 }
 
 export const operationInProgress = ({ job, open }: LifecycleContext): DomainError =>

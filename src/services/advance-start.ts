@@ -3,7 +3,6 @@
  * Every step may be repeated by any worker; Flink is asked only right after `askedAt` was committed, by the worker that
  * committed it, and with `askedAt` set the job id is only ever looked up (`domain/start-plan.ts`).
  */
-import { fillDefaults, readSettings } from '../domain/checkpoint-settings.ts'
 import { DomainError, FlinkUnavailableError } from '../domain/errors.ts'
 import type { RunAnswer, RunRequest } from '../domain/flink.ts'
 import { renderFlinkConfiguration } from '../domain/flink-configuration.ts'
@@ -13,7 +12,7 @@ import type { ChosenRestorePoint, LifecycleResult, OperationStep } from '../doma
 import { beginStep, currentStep, endStep } from '../domain/operation-steps.ts'
 import { NEVER_SEEN } from '../domain/run-observation.ts'
 import { classifyStartFailure } from '../domain/start-failure.ts'
-import { nextStartStep, startConfiguration } from '../domain/start-plan.ts'
+import { nextStartStep, retentionAgainstClaim, startConfiguration } from '../domain/start-plan.ts'
 import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
 import type { SeenRun, StartWork, SubmittedRun } from '../ports/lifecycle.ts'
 import type { CrashPoint } from '../ports/process.ts'
@@ -290,8 +289,8 @@ function checkVersion({ version, request }: StartWork): void {
   if (version.artifact === undefined) {
     throw new DomainError('VERSION_NOT_STARTABLE', `Version ${version.number} names no artifact.`)
   }
-  const { retention } = fillDefaults(readSettings(version)).checkpointing
-  if (request.restore.claimMode === 'CLAIM' && retention !== 'RETAIN_ON_CANCELLATION') {
+  const retention = retentionAgainstClaim(version, request.restore)
+  if (retention !== null) {
     const message = `Version ${version.number} keeps its checkpoints ${retention}: a claimed snapshot would go with them.`
     throw new DomainError('CLAIM_NOT_ALLOWED', message)
   }

@@ -9,6 +9,7 @@ import type { CrashPoint, Nudges } from '../ports/process.ts'
 import type { IdempotencyKey } from '../ports/scope.ts'
 import type { SavepointContext, SnapshotRepository } from '../ports/snapshots.ts'
 import type { Caller, Command, SavepointInput, Services } from './api.ts'
+import { clusterIdentityChanged, triggersUnsupported } from './cluster-refusals.ts'
 import { placeFor } from './savepoint-place.ts'
 
 export type RequestSavepointPorts = {
@@ -138,17 +139,10 @@ function refuse({ cluster, job, run, observationIsFresh }: SavepointContext): Do
     )
   }
   if (cluster.identityChanged && !cluster.followIdentity) {
-    return new DomainError(
-      'CLUSTER_IDENTITY_CHANGED',
-      `Another Flink cluster answers at the address of ${cluster.name}; confirm it with POST /v1/clusters/${cluster.name}/confirm-identity.`,
-    )
+    return clusterIdentityChanged(cluster.name)
   }
   if (cluster.capabilities && !cluster.capabilities.idempotentTriggers) {
-    return new DomainError(
-      'CLUSTER_UNSUPPORTED',
-      `The cluster ${cluster.name} runs Flink ${cluster.flinkVersion ?? '(unknown)'}: savepoints with our own trigger ids need Flink 1.15 or newer. Upgrade the cluster.`,
-      { extra: { capability: 'idempotentTriggers', since: '1.15' } },
-    )
+    return triggersUnsupported(cluster, 'savepoints with our own trigger ids')
   }
   if (job.ambiguous) {
     return new DomainError(

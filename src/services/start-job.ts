@@ -1,8 +1,8 @@
 /** Accepts a start: what Postgres can tell stands in its way is refused, the rest is the operation's to find out. */
-import { fillDefaults, readSettings } from '../domain/checkpoint-settings.ts'
 import { DomainError } from '../domain/errors.ts'
 import { START_STEPS, type StartRequest } from '../domain/operation.ts'
 import { plannedSteps } from '../domain/operation-steps.ts'
+import { retentionAgainstClaim, takesNoJars } from '../domain/start-plan.ts'
 import type { LifecycleContext } from '../ports/lifecycle.ts'
 import type { JobRepository } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
@@ -61,8 +61,8 @@ async function readRequest(
       `Version ${number} of ${job.name} names no artifact: there is nothing to run.`,
     )
   }
-  const { retention } = fillDefaults(readSettings(spec)).checkpointing
-  if (restore.claimMode === 'CLAIM' && retention !== 'RETAIN_ON_CANCELLATION') {
+  const retention = retentionAgainstClaim(spec, restore)
+  if (retention !== null) {
     throw new DomainError(
       'CLAIM_NOT_ALLOWED',
       `Version ${number} keeps its checkpoints ${retention}: a claimed snapshot would go with them when the job is cancelled. Claim with a version that says RETAIN_ON_CANCELLATION, or restore with NO_CLAIM.`,
@@ -86,11 +86,9 @@ function refuseLiveRun({ job, run, observationIsFresh }: LifecycleContext): void
 }
 
 const noJars = ({ cluster }: LifecycleContext): DomainError =>
-  new DomainError(
-    'CLUSTER_UNSUPPORTED',
-    `The cluster ${cluster.name} takes no jars: its jar endpoints are switched off (web.submit.enable), as always in application mode.`,
-    { extra: { capability: 'jarSubmission' } },
-  )
+  new DomainError('CLUSTER_UNSUPPORTED', takesNoJars(cluster.name), {
+    extra: { capability: 'jarSubmission' },
+  })
 
 /** The restore point as whoever manages the job would name it. Nothing is started here. */
 async function managedElsewhere(
