@@ -210,7 +210,61 @@ describe('a reference across namespaces', () => {
       namespaceId,
       tenant.jobId,
     ])
+    const clearingId = v7()
+    await sql(
+      `insert into clearing (id, namespace_id, subject, snapshot_id, storage_id, method, reason, requested_by, ended_at)
+       values ($1, $2, 'SNAPSHOT', $3, $4, 'OBJECTS', 'BY_HAND', 'test', now())`,
+      [clearingId, namespaceId, snapshotId, tenant.storageId],
+    )
+    await sql(
+      `insert into clearing_batch (namespace_id, clearing_id, number, locations) values ($1, $2, $3, '[]')`,
+      [namespaceId, clearingId, number],
+    )
+    await sql(
+      `insert into operation_file (namespace_id, operation_id, position, source, target, size_bytes)
+       values ($1, $2, $3, 's', 't', 1)`,
+      [namespaceId, operationId, number],
+    )
+    await sql(
+      `insert into snapshot_file (namespace_id, snapshot_id, position, path, kind, "references", may_be_shared)
+       values ($1, $2, $3, 'p', 'absolute', 1, false)`,
+      [namespaceId, snapshotId, number],
+    )
+    await sql(
+      `insert into schedule_firing (namespace_id, job_id, slot_at, outcome) values ($1, $2, now(), 'FIRED')`,
+      [namespaceId, tenant.jobId],
+    )
+    await sql(`insert into retention (id, namespace_id, job_id, created_by) values ($1, $2, $3, 'test')`, [
+      operationId,
+      namespaceId,
+      tenant.jobId,
+    ])
+    if (number === 1) {
+      // one per snapshot or job: the stranger's would collide before the reference is looked at
+      await sql(
+        `insert into snapshot_inspection (namespace_id, snapshot_id, summary, metadata_bytes, file_count, file_bytes)
+         values ($1, $2, '{}', 1, 0, 0)`,
+        [namespaceId, snapshotId],
+      )
+      await sql(
+        `insert into snapshot_verification (namespace_id, snapshot_id, verdict, verified_by) values ($1, $2, 'WHOLE', 'test')`,
+        [namespaceId, snapshotId],
+      )
+      await sql(
+        `insert into schedule (namespace_id, job_id, every_seconds, created_by) values ($1, $2, 3600, 'test')`,
+        [namespaceId, tenant.jobId],
+      )
+    }
     return {
+      clearing: { key: 'id', id: clearingId },
+      clearing_batch: { key: 'clearing_id', id: clearingId },
+      operation_file: { key: 'operation_id', id: operationId },
+      snapshot_file: { key: 'snapshot_id', id: snapshotId },
+      snapshot_inspection: { key: 'snapshot_id', id: snapshotId },
+      snapshot_verification: { key: 'snapshot_id', id: snapshotId },
+      schedule: { key: 'job_id', id: tenant.jobId },
+      schedule_firing: { key: 'job_id', id: tenant.jobId },
+      retention: { key: 'id', id: operationId },
       cluster_revision: { key: 'cluster_id', id: tenant.clusterId },
       operation_item: { key: 'operation_id', id: operationId },
       checkpoint_hour: { key: 'job_id', id: tenant.jobId },

@@ -6,7 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { listPendingMigrations, MigrationError, migrate } from '../../src/db/migrate.ts'
 import { type EmptyDatabase, MIGRATIONS, openPostgres } from '../support/database.ts'
 
-const SHIPPED = ['0001_tables', '0002_rules', '0003_history', '0004_what_runs', '0005_lifecycle']
+const SHIPPED = [
+  '0001_tables',
+  '0002_rules',
+  '0003_history',
+  '0004_what_runs',
+  '0005_lifecycle',
+  '0006_inside',
+  '0007_rules_of_a_job',
+]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
 let database: EmptyDatabase

@@ -26,7 +26,7 @@ describe('schema.prisma and the migrations', () => {
   }, 30_000)
 
   it('are told apart when a column is only in the schema', async () => {
-    const schema = change('  clusters Cluster[]\n', '  clusters Cluster[]\n  region   String?\n')
+    const schema = change('  clusters   Cluster[]\n', '  clusters   Cluster[]\n  region     String?\n')
     const { differs, script } = await findDrift(database.url, schema)
     expect(differs).toBe(true)
     expect(script).toMatch(/ALTER TABLE "namespace" ADD COLUMN\s+"region" TEXT/)

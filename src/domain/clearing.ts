@@ -1,0 +1,47 @@
+/** The vocabulary of clearing (`product.md` §1.4, §3, §5). */
+import type { SnapshotUse } from './references.ts'
+import type { Reference, Snapshot } from './snapshot.ts'
+
+/** OBJECTS: everything below the owned prefix; FILES: a list; FLINK: its disposal call; FORGET: nothing is deleted. */
+export const CLEARING_METHODS = ['OBJECTS', 'FILES', 'FLINK', 'FORGET'] as const
+export type ClearingMethod = (typeof CLEARING_METHODS)[number]
+
+export const CLEARING_REASONS = [
+  'BY_HAND',
+  'KEEP_COUNT',
+  'MAX_AGE',
+  'EXPIRED',
+  'ORPHAN',
+  'RETAINED_CHECKPOINT',
+] as const
+export type ClearingReason = (typeof CLEARING_REASONS)[number]
+
+export const CLEARING_PHASES = ['LISTING', 'DELETING_METADATA', 'DELETING', 'VERIFYING', 'DONE'] as const
+export type ClearingPhase = (typeof CLEARING_PHASES)[number]
+
+/** How the removal of a snapshot's data goes on. */
+export type Clearing = {
+  snapshot: string
+  method: ClearingMethod
+  reason: ClearingReason
+  message: string | null
+  forced: boolean
+  requestedBy: string
+  requestedAt: string
+  phase: ClearingPhase
+  objects: number
+  bytes: number
+  deleted: number
+  /** The last try that failed, and when the next one is. */
+  error: { code: string; message: string; at: string } | null
+  nextTryAt: string | null
+  endedAt: string | null
+}
+
+export type ClearingFacts = {
+  snapshot: Snapshot
+  storage: (Reference & { provider: string; clearCheckpoints: boolean; uri: string }) | null
+  uses: SnapshotUse[]
+  /** Other snapshots, not Cleared, that need files below its owned prefix. */
+  neededBy: { id: string; job: Reference }[]
+}
