@@ -7,13 +7,14 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Pool as PgPool } from 'pg'
+import type { Pool as PgPool } from 'pg'
 import { Pool as HttpPool } from 'undici'
 import type { Benchmark, BenchOptions } from './harness/benchmark.ts'
 import { type Child, startScript, startTidemark } from './harness/child.ts'
 import { startCpuClock } from './harness/cpu-time.ts'
 import { type BenchJob, clearSnapshots, type Ground, layGround, TOKEN } from './harness/ground.ts'
 import { runLoad } from './harness/load.ts'
+import { openPool } from './harness/pool.ts'
 import { insertRaw, moveRaw } from './harness/raw-postgres.ts'
 import { openRawQueue, type RawQueue } from './harness/raw-queue.ts'
 import { noteServiceVersions } from './harness/report.ts'
@@ -37,7 +38,7 @@ type Round = RawRates & { bound: number; ours: number; cpu: Record<string, numbe
 
 async function run({ rounds, scale, seed }: BenchOptions) {
   const services = await startServices()
-  const pool = new PgPool({ connectionString: services.databaseUrl, max: CONNECTIONS })
+  const pool = openPool(services.databaseUrl, CONNECTIONS)
   try {
     await noteServiceVersions(services.databaseUrl)
     const count = Math.round(LIFECYCLES * scale)

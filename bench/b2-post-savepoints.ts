@@ -4,13 +4,14 @@
  * runs: nothing but the acceptance is measured.
  */
 import { Redis } from 'ioredis'
-import { Pool as PgPool } from 'pg'
+import type { Pool as PgPool } from 'pg'
 import { Pool as HttpPool } from 'undici'
 import type { Benchmark, BenchOptions } from './harness/benchmark.ts'
 import { startTidemark } from './harness/child.ts'
 import { startCpuClock } from './harness/cpu-time.ts'
 import { type BenchJob, clearSnapshots, type Ground, layGround, TOKEN } from './harness/ground.ts'
 import { type LoadResult, runLoad } from './harness/load.ts'
+import { openPool } from './harness/pool.ts'
 import { insertRaw } from './harness/raw-postgres.ts'
 import { noteServiceVersions } from './harness/report.ts'
 import { startServices } from './harness/services.ts'
@@ -28,7 +29,7 @@ type Round = { raw: LoadResult; ours: LoadResult; cpu: Record<string, number> }
 
 async function run({ rounds, scale, seed }: BenchOptions) {
   const services = await startServices()
-  const pool = new PgPool({ connectionString: services.databaseUrl, max: CONNECTIONS })
+  const pool = openPool(services.databaseUrl, CONNECTIONS)
   const redis = new Redis(services.redisUrl)
   try {
     await noteServiceVersions(services.databaseUrl)

@@ -5,7 +5,7 @@
  */
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Pool as PgPool } from 'pg'
+import type { Pool as PgPool } from 'pg'
 import { Pool as HttpPool } from 'undici'
 import { encodePageToken } from '../src/db/paging.ts'
 import { FAILED_ROWS, SPAN_SECONDS, seedSnapshots } from '../test/support/seed-snapshots.ts'
@@ -13,6 +13,7 @@ import type { Benchmark, BenchOptions } from './harness/benchmark.ts'
 import { startScript, startTidemark } from './harness/child.ts'
 import { layGround, TOKEN } from './harness/ground.ts'
 import { type LoadResult, runAlternating, runLoad } from './harness/load.ts'
+import { openPool } from './harness/pool.ts'
 import { createRandom } from './harness/random.ts'
 import { noteServiceVersions } from './harness/report.ts'
 import { startServices } from './harness/services.ts'
@@ -37,7 +38,7 @@ type Side = { http: HttpPool; paths: Paths }
 
 async function run({ rounds, scale, seed }: BenchOptions) {
   const services = await startServices()
-  const pool = new PgPool({ connectionString: services.databaseUrl, max: 2 })
+  const pool = openPool(services.databaseUrl, 2)
   try {
     await noteServiceVersions(services.databaseUrl)
     const endsAt = new Date()
@@ -51,12 +52,12 @@ async function run({ rounds, scale, seed }: BenchOptions) {
       TIDEMARK_PORT: '0',
     }
     const api = await startTidemark('serve', env, services.folder)
-    const ours = { http: openPool(api.url), paths: pathsOf(many, endsAt, createRandom(seed)) }
+    const ours = { http: openHttp(api.url), paths: pathsOf(many, endsAt, createRandom(seed)) }
     const pageFile = join(services.folder, 'page.json')
     const page = await fetchPage(ours.http, ours.paths.many())
     await writeFile(pageFile, page)
     const bare = await startScript('bare-fastify.ts', [pageFile], services.folder)
-    const bareHttp = openPool(bare.url)
+    const bareHttp = openHttp(bare.url)
     try {
       if ((await fetchPage(bareHttp, '/page')) !== page)
         throw new Error('the bare Fastify serves another page')
@@ -76,7 +77,7 @@ async function run({ rounds, scale, seed }: BenchOptions) {
   }
 }
 
-const openPool = (url: string) => new HttpPool(url, { connections: CONNECTIONS, pipelining: 1 })
+const openHttp = (url: string) => new HttpPool(url, { connections: CONNECTIONS, pipelining: 1 })
 
 async function seedJobs(pool: PgPool, many: number, endsAt: Date): Promise<void> {
   const { jobs, ...ground } = await layGround(pool, 2, { runs: true })

@@ -6,7 +6,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Pool as PgPool } from 'pg'
+import type { Pool as PgPool } from 'pg'
 import { Pool as HttpPool, request } from 'undici'
 import { v7 } from 'uuid'
 import type { Benchmark, BenchOptions } from './harness/benchmark.ts'
@@ -14,6 +14,7 @@ import { type Child, startScript, startTidemark } from './harness/child.ts'
 import { startCpuClock } from './harness/cpu-time.ts'
 import { TOKEN } from './harness/ground.ts'
 import { runLoad } from './harness/load.ts'
+import { openPool } from './harness/pool.ts'
 import { noteServiceVersions } from './harness/report.ts'
 import { type BenchServices, startServices } from './harness/services.ts'
 
@@ -58,7 +59,7 @@ type Round = { raw: number; quiet: Look; busy: Look }
 
 async function run({ rounds, scale }: BenchOptions) {
   const services = await startServices()
-  const pool = new PgPool({ connectionString: services.databaseUrl, max: 4 })
+  const pool = openPool(services.databaseUrl, 4)
   try {
     await noteServiceVersions(services.databaseUrl)
     const { stage, stop } = await raiseStage(services, pool, scale)

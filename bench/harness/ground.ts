@@ -56,7 +56,7 @@ export async function layGround(
 /** Each side begins with the same empty tables, and with no checkpoint of the other side's pages to come. */
 export async function clearSnapshots(pool: Pool): Promise<void> {
   await pool.query(
-    'truncate snapshot, attempt, idempotency_record, history.snapshot_transition, history.event',
+    'truncate snapshot, attempt, idempotency_record, history.snapshot_transition, history.event cascade',
   )
   await pool.query('checkpoint')
 }

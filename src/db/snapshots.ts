@@ -5,21 +5,14 @@
 
 import { DomainError } from '../domain/errors.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
-import { notRestorableBecause } from '../domain/restorable.ts'
 import type { Snapshot, Transition } from '../domain/snapshot.ts'
-import type { IdempotencyKey } from '../ports/scope.ts'
-import type {
-  NewSavepoint,
-  SavepointContext,
-  SnapshotFilter,
-  SnapshotRepository,
-} from '../ports/snapshots.ts'
+import type { SavepointContext, SnapshotFilter, SnapshotRepository } from '../ports/snapshots.ts'
 import { inBatches } from './batches.ts'
-import { type Database, type Row, violatedConstraint } from './client.ts'
-import { findIdempotent, forgetExpiredKey, rememberKey } from './idempotency.ts'
+import type { Database, Row } from './client.ts'
+import { findIdempotent, rememberKey } from './idempotency.ts'
 import { decodePageToken, encodePageToken } from './paging.ts'
 import { columnOf } from './reference.ts'
-import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
+import { createSavepointInsert } from './savepoint-insert.ts'
 import { createSnapshotImportMethods } from './snapshot-imports.ts'
 import {
   SNAPSHOT_COLUMNS,
@@ -36,23 +29,8 @@ export function createSnapshotRepository(db: Database): SnapshotRepository {
   const readContext = createContextReader(db)
   return {
     ...createSnapshotImportMethods(db),
+    insertSavepoint: createSavepointInsert(db),
     readContext: ({ namespaceId }, job, reuse) => readContext(namespaceId, job, reuse),
-
-    insertSavepoint: async ({ namespaceId }, savepoint, idempotency) => {
-      try {
-        const [row] = await db.sql<CreatedRow>(
-          INSERT_SAVEPOINT,
-          insertValues(namespaceId, savepoint, idempotency),
-          'insert-savepoint',
-        )
-        if (!row) return { kind: 'in-progress' }
-        return { kind: 'inserted', snapshot: asCreated(row, savepoint) }
-      } catch (error) {
-        if (violatedConstraint(error) !== 'idempotency_record_pkey' || !idempotency) throw error
-        await forgetExpiredKey(db, { namespaceId }, idempotency)
-        return { kind: 'idempotency-race' }
-      }
-    },
 
     rememberIdempotent: (scope, key, id) => rememberKey(db, scope, key, id),
     findIdempotent: (scope, key) => findIdempotent(db, scope, key),
@@ -232,124 +210,6 @@ function toContext(row: ContextRow): SavepointContext {
         : null,
   }
 }
-
-// -------------------------------------------------------------------------------------------------- create
-
-/**
- * The idempotency record is inserted without `on conflict`: a second request with the same key fails as a whole and finds
- * the first one's record. A job with an unsettled savepoint inserts nothing and answers no row.
- */
-const INSERT_SAVEPOINT = `
-  with snap as (
-    insert into snapshot (id, namespace_id, job_id, run_id, job_version, storage_id, kind, status, reason, source,
-      description, labels, format, attempt, deadline_at, owned_prefix, expires_at, created_by, next_action_at)
-    select $1::uuid, j.namespace_id, j.id, $4::uuid, $5::int, $6::uuid, 'SAVEPOINT', 'Creating', 'REQUESTED', $7,
-      $8, $9::jsonb, $10, 1, now() + make_interval(secs => $11::float8), $12, $13::timestamptz, $14,
-      now()
-    from job j where j.id = $2::uuid and j.namespace_id = $3::uuid and j.deleted_at is null
-    for key share of j -- a job that is being deleted right now is waited for, and then has no row here
-    on conflict (job_id) where settled_at is null and source in ('MANUAL', 'STOP', 'DEPLOY', 'SCHEDULE') do nothing
-    returning *),
-  first as (
-    insert into attempt (namespace_id, snapshot_id, number, trigger_id, directory)
-    select namespace_id, id, 1, $15, $16 from snap),
-  ${HISTORY_OF_BEGUN},
-  remembered as (
-    insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
-    select namespace_id, $17, $18, $19, $20, id::text from snap where $19::text is not null)
-  select labels, created_at, updated_at, deadline_at, expires_at from snap`
-
-const insertValues = (
-  namespaceId: string,
-  savepoint: NewSavepoint,
-  idempotency: IdempotencyKey | undefined,
-): unknown[] => [
-  savepoint.id,
-  savepoint.job.id,
-  namespaceId,
-  savepoint.runId,
-  savepoint.jobVersion,
-  savepoint.storage.id,
-  savepoint.source,
-  savepoint.description,
-  JSON.stringify(savepoint.labels),
-  savepoint.format,
-  savepoint.timeoutSeconds,
-  savepoint.ownedPrefix,
-  savepoint.expiresAt,
-  savepoint.createdBy,
-  savepoint.triggerId,
-  savepoint.directory,
-  idempotency?.principal ?? null,
-  idempotency?.route ?? null,
-  idempotency?.key ?? null,
-  idempotency?.bodyHash ?? null,
-]
-
-/** What only Postgres knows of a fresh row. Reading back all of its columns costs a tenth of the statement. */
-type CreatedRow = Row &
-  Pick<SnapshotRow, 'labels' | 'created_at' | 'updated_at' | 'deadline_at' | 'expires_at'>
-
-/** What reading a fresh row would answer, without reading it again; a test compares the two. */
-const asCreated = (row: CreatedRow, savepoint: NewSavepoint): Snapshot => ({
-  id: savepoint.id,
-  kind: 'SAVEPOINT',
-  status: 'Creating',
-  reason: 'REQUESTED',
-  message: null,
-  source: savepoint.source,
-  description: savepoint.description,
-  labels: row.labels,
-  job: savepoint.job,
-  jobVersion: savepoint.jobVersion,
-  run: savepoint.runId,
-  format: savepoint.format,
-  checkpointType: null,
-  incremental: null,
-  flinkCheckpointId: null,
-  triggerId: savepoint.triggerId,
-  attempt: 1,
-  attempts: [
-    {
-      number: 1,
-      triggerId: savepoint.triggerId,
-      flinkJobId: null,
-      directory: savepoint.directory,
-      createdAt: row.created_at,
-      askedAt: null,
-      outcome: null,
-      settledAt: null,
-      failure: null,
-      orphanLocation: null,
-    },
-  ],
-  createdAt: row.created_at,
-  triggeredAt: null,
-  completedAt: null,
-  settledAt: null,
-  durationMs: null,
-  deadlineAt: row.deadline_at,
-  storage: { id: savepoint.storage.id, name: savepoint.storage.name },
-  ownedPrefix: savepoint.ownedPrefix,
-  location: null,
-  sizeBytes: null,
-  uploadedBytes: null,
-  flinkVersion: null,
-  failure: null,
-  pinned: false,
-  expiresAt: row.expires_at,
-  verifiedAt: null,
-  verdict: null,
-  restorable: false,
-  notRestorableBecause: NOT_YET,
-  supersedes: null,
-  restoredBy: [],
-  createdBy: savepoint.createdBy,
-  updatedAt: row.updated_at,
-  etag: '1',
-})
-
-const NOT_YET = notRestorableBecause({ status: 'Creating', location: null, verdict: null, claimed: false })
 
 // ---------------------------------------------------------------------------------------------------- list
 
