@@ -3,11 +3,18 @@ import { parseArgs } from 'node:util'
 import { lifecycles } from './b1-lifecycles.ts'
 import { postSavepoints } from './b2-post-savepoints.ts'
 import { listSnapshots } from './b3-list-snapshots.ts'
+import { readMetadataFiles } from './b5-metadata.ts'
 import { observe } from './b6-observe.ts'
 import type { Benchmark } from './harness/benchmark.ts'
 import { report } from './harness/report.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [lifecycles, postSavepoints, listSnapshots, observe]
+const BENCHMARKS: readonly Benchmark[] = [
+  lifecycles,
+  postSavepoints,
+  listSnapshots,
+  readMetadataFiles,
+  observe,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
