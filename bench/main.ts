@@ -5,6 +5,8 @@ import { postSavepoints } from './b2-post-savepoints.ts'
 import { listSnapshots } from './b3-list-snapshots.ts'
 import { readMetadataFiles } from './b5-metadata.ts'
 import { observe } from './b6-observe.ts'
+import { takingOver } from './b7-taking-over.ts'
+import { memory } from './b8-memory.ts'
 import type { Benchmark } from './harness/benchmark.ts'
 import { report } from './harness/report.ts'
 
@@ -14,6 +16,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   listSnapshots,
   readMetadataFiles,
   observe,
+  takingOver,
+  memory,
 ]
 
 const { values, positionals } = parseArgs({

@@ -9,7 +9,8 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export type Child = { url: string; pid: number; stop(): Promise<void> }
+/** `inspector`: with `--inspect` among its options, where to ask it. */
+export type Child = { url: string; pid: number; inspector: string | null; stop(): Promise<void> }
 
 const READY_WITHIN_MS = 60_000
 /** `BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=…'` profiles the children. */
@@ -22,7 +23,8 @@ export const startTidemark = (
   command: 'serve' | 'worker',
   env: Record<string, string>,
   folder: string,
-): Promise<Child> => start(command, ['dist/cli/main.js', command], env, folder)
+  nodeOptions: readonly string[] = [],
+): Promise<Child> => start(command, [...nodeOptions, 'dist/cli/main.js', command], env, folder)
 
 /** A TypeScript file of this folder, with arguments. */
 export const startScript = (file: string, args: readonly string[], folder: string): Promise<Child> =>
@@ -61,7 +63,8 @@ async function start(
     const over = isOver() // asked first: what it said last is then in what is read
     const output = await readFile(logFile, 'utf8')
     const line = /^\{"started":.*\}$/m.exec(output)?.[0]
-    if (line) return { url: readUrl(line), pid: child.pid ?? -1, stop }
+    const inspector = /^Debugger listening on (ws:\S+)$/m.exec(output)?.[1] ?? null
+    if (line) return { url: readUrl(line), pid: child.pid ?? -1, inspector, stop }
     if (over || Date.now() > deadline) {
       await stop()
       throw new Error(`${name} did not start:\n${output.slice(-2000)}`)
