@@ -12,6 +12,7 @@ import {
 import { freePort, isFree } from './free-port.ts'
 import { type JavaProcess, waitFor } from './java-process.ts'
 import { getJson } from './rest.ts'
+import { getTableJars } from './table-jars.ts'
 import { installS3Plugin, makeWorkDir, type WorkDir } from './work-dir.ts'
 import { startZooKeeper, type ZooKeeper } from './zookeeper.ts'
 
@@ -22,6 +23,8 @@ export interface ClusterOptions {
   readonly ha?: boolean
   readonly s3?: S3Settings
   readonly slots?: number
+  /** With what Table API and SQL need, which our own copies of Flink do without. */
+  readonly sql?: boolean
   readonly configuration?: Readonly<Record<string, string>>
   /** Kept by `stop()`; without it a temporary directory is made and removed again. */
   readonly workDir?: string
@@ -67,7 +70,7 @@ export async function startCluster(
 
   const workDir = await makeWorkDir(options.workDir)
   const program = await chooseProgram(flink, workDir)
-  const runtime = { flink, ...workDir }
+  const runtime = { flink, ...workDir, moreJars: options.sql ? await getTableJars(flink) : [] }
   const processes: JavaProcess[] = []
   try {
     if (options.s3 !== undefined) await installS3Plugin(workDir, flink)

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Our side of the sample job's control directory; `ControlDirectory.java` is the other. One directory per job. */
+/** Our side of the control directory; `ControlDirectory.java` of the sample job is the other. One directory per job. */
 export async function slowSnapshots(controlDir: string, ms: number): Promise<void> {
   await leave(controlDir, 'slow-ms', String(ms))
 }
@@ -33,9 +33,31 @@ export async function readCounters(controlDir: string): Promise<Counters> {
   return { total: total ?? null, highestKeyCount: highestKeyCount ?? null, restored: restored ?? null }
 }
 
+/** A count the SQL job has told: of a key it had no row of (`+I`, at its begin or once its state had expired), or a next one. */
+export interface CountChange {
+  readonly isNew: boolean
+  readonly key: number
+  readonly count: number
+}
+
+/** All the SQL job has told since its first start, in order; none before it tells. A line still being written is left out. */
+export async function readChanges(controlDir: string): Promise<CountChange[]> {
+  const text = await readIfThere(join(controlDir, 'changes'))
+  const lines = (text ?? '').split('\n').slice(0, -1)
+  return lines.map((line) => {
+    const [kind, key, count] = line.split(' ')
+    return { isNew: kind === '+I', key: Number(key), count: Number(count) }
+  })
+}
+
 async function readNumber(file: string): Promise<number | null> {
+  const text = await readIfThere(file)
+  return text === null ? null : Number(text)
+}
+
+async function readIfThere(file: string): Promise<string | null> {
   try {
-    return Number(await readFile(file, 'utf8'))
+    return await readFile(file, 'utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
     throw error

@@ -8,6 +8,8 @@ export interface FlinkRuntime {
   readonly confDir: string
   readonly pluginDir: string
   readonly logDir: string
+  /** On the class path of every process, after Flink's own. */
+  readonly moreJars: readonly string[]
 }
 
 /** The main class of the JobManager and what it needs besides Flink: a session or an application. */
@@ -47,13 +49,13 @@ export async function startZooKeeperProcess(runtime: FlinkRuntime): Promise<Java
 }
 
 async function startFlink(
-  { flink, confDir, pluginDir, logDir }: FlinkRuntime,
+  { flink, confDir, pluginDir, logDir, moreJars }: FlinkRuntime,
   name: string,
   memory: readonly string[],
   jars: readonly string[],
   main: readonly string[],
 ): Promise<JavaProcess> {
-  const classPath = [`${flink.libDir}/*`, ...jars].join(':')
+  const classPath = [`${flink.libDir}/*`, ...moreJars, ...jars].join(':')
   const logging = `-Dlog4j.configurationFile=${join(confDir, 'log4j.properties')}`
   return await startJava({
     name: `Flink ${flink.version} ${name}`,

@@ -5,11 +5,13 @@ import { cachedDirectory } from './cached-directory.ts'
 import type { FlinkDistribution } from './distribution.ts'
 import { copyArtifact } from './maven.ts'
 import { readSettings } from './settings.ts'
+import { getTableJars } from './table-jars.ts'
 import { needTool, runTool } from './tools.ts'
 
 /** The Java sources beside this file, by folder. */
 const PROGRAMS = {
   'sample-job': { mainClass: 'dev.tidemark.sample.SampleJob', needsDatagen: true },
+  'sql-job': { mainClass: 'dev.tidemark.sql.SqlJob', needsDatagen: true },
   'application-entry-point': { mainClass: 'dev.tidemark.application.EntryPoint', needsDatagen: false },
 } as const
 
@@ -17,6 +19,9 @@ type Program = keyof typeof PROGRAMS
 
 /** The sample job's jar for this Flink: compiled once per version and source text. */
 export const buildSampleJob = (flink: FlinkDistribution): Promise<string> => build(flink, 'sample-job')
+
+/** The jar of the SQL job; it runs on clusters with `sql` only. */
+export const buildSqlJob = (flink: FlinkDistribution): Promise<string> => build(flink, 'sql-job')
 
 /** The jar with the entry point of an application cluster; it goes on the JobManager's class path. */
 export const buildEntryPoint = (flink: FlinkDistribution): Promise<string> =>
@@ -51,7 +56,8 @@ async function compile(
   const classes = join(dir, 'classes')
   await mkdir(classes)
   if (PROGRAMS[name].needsDatagen) await bundleDatagen(flink, join(classes, 'lib'))
-  const classPath = [`${flink.libDir}/*`, `${classes}/lib/*`].join(':')
+  const tableJars = name === 'sql-job' ? await getTableJars(flink) : []
+  const classPath = [`${flink.libDir}/*`, `${classes}/lib/*`, ...tableJars].join(':')
   await runTool(await needTool('javac'), ['--release', '11', '-cp', classPath, '-d', classes, ...sources])
   const jar = ['--create', '--file', join(dir, `${name}.jar`), '--main-class', PROGRAMS[name].mainClass]
   await runTool(await needTool('jar'), [...jar, '-C', classes, '.'])

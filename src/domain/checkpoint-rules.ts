@@ -10,10 +10,11 @@ import {
   type GivenSettings,
   isPeriodic,
   numberOf,
+  pointerToKey,
   readSettings,
   textOf,
 } from './checkpoint-settings.ts'
-import { definitionOf, type SettingName } from './flink-settings.ts'
+import { canonicalKey, definitionOf, type SettingName } from './flink-settings.ts'
 import type { JobVersionSpec } from './job-version.ts'
 
 type Rule = {
@@ -163,7 +164,7 @@ export function checkSettings(spec: JobVersionSpec): CheckedSettings {
   return {
     given,
     errors: [...given.problems, ...findStorageForm(spec), ...apply(ERRORS, given)],
-    warnings: [...findPeriodicOff(given), ...apply(WARNINGS, given)],
+    warnings: [...findPeriodicOff(given), ...apply(WARNINGS, given), ...findLocalRecovery(given)],
   }
 }
 
@@ -200,6 +201,30 @@ function findPeriodicOff(given: GivenSettings): Finding[] {
       'no interval is sent, so Flink takes no checkpoints by itself unless the configuration of the cluster sets one',
     ),
   ]
+}
+
+/** Its own keys, where they are said apart, and where the copies lie. */
+const LOCAL_RECOVERY_KEYS = [
+  'execution.checkpointing.local-backup.enabled',
+  'execution.state-recovery.from-local',
+  'execution.checkpointing.local-backup.dirs',
+]
+
+/**
+ * `TaskManagerServicesConfiguration.fromConfiguration`, and for the choice of slots `DefaultSlotPoolServiceSchedulerFactory`,
+ * are given the configuration of their process alone (1.20.4, 2.3.0). False is not obeyed either.
+ */
+function findLocalRecovery({ settings, flinkConfiguration }: GivenSettings): Finding[] {
+  const own = settings.get('localRecovery')
+  const parts = Object.keys(flinkConfiguration).filter((key) =>
+    LOCAL_RECOVERY_KEYS.includes(canonicalKey(key)),
+  )
+  const pointers = [...(own === undefined ? [] : [own.pointer]), ...parts.map(pointerToKey)]
+  if (pointers.length === 0) return []
+  const because =
+    'Flink reads local recovery from the configuration of its TaskManagers and of the JobManager: what a job says has no effect on a session cluster. Set execution.checkpointing.local-backup.enabled and execution.state-recovery.from-local there (before 1.20 state.backend.local-recovery); both are off by default'
+  const message = `${pointers.join(' and ')}: ${because}`
+  return [{ code: 'LOCAL_RECOVERY_IS_OF_THE_CLUSTER', message, pointers }]
 }
 
 /** The three forms of `storage` have different members. */

@@ -83,7 +83,7 @@ export type GivenSettings = {
 }
 
 /** Where a key of `flinkConfiguration` stands, as an RFC 6901 pointer. */
-const pointerToKey = (key: string): string =>
+export const pointerToKey = (key: string): string =>
   `/flinkConfiguration/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 export function readSettings(spec: JobVersionSpec): GivenSettings {

@@ -12,6 +12,7 @@ import { buildSampleJob } from '../../dev/flink/java-programs.ts'
 import { getJson, putJson } from '../../dev/flink/rest.ts'
 import { startS3Mock } from '../../dev/flink/s3mock.ts'
 import { newJobId, type SampleJobOptions, submitJob } from '../../dev/flink/submit.ts'
+import { whyNoSql } from '../../dev/flink/table-jars.ts'
 import { DEFAULT_SETTINGS, settingsFrom } from '../../src/simulated-flink/settings.ts'
 import { until } from './api.ts'
 import { type FlinkJobUnderTest, handleJob } from './flink-job-under-test.ts'
@@ -302,6 +303,11 @@ export async function openCluster(
 export async function whyNoRealFlink(version: string): Promise<string | null> {
   const found = await findRealFlink(version)
   return found.found || process.env['CI'] === 'true' ? null : found.reason
+}
+
+/** The same of one with what SQL needs. */
+export async function whyNoRealSql(version: string): Promise<string | null> {
+  return process.env['CI'] === 'true' ? null : ((await whyNoSql(version)) ?? null)
 }
 
 // ------------------------------------------------------------------------------------------------------- jobs

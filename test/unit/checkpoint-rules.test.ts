@@ -217,6 +217,30 @@ describe('what Flink ignores or changes without saying so is a warning', () => {
       ['FORST_NOT_INCREMENTAL', '/state/backend', '/state/incremental'],
     ],
     [
+      'local recovery, which is of the cluster',
+      periodic({}, { localRecovery: true }),
+      ['LOCAL_RECOVERY_IS_OF_THE_CLUSTER', '/state/localRecovery'],
+    ],
+    [
+      'no local recovery',
+      periodic({}, { localRecovery: false }),
+      ['LOCAL_RECOVERY_IS_OF_THE_CLUSTER', '/state/localRecovery'],
+    ],
+    [
+      'half of local recovery, under the keys of Flink, and its place',
+      {
+        flinkConfiguration: {
+          'execution.state-recovery.from-local': 'true',
+          'taskmanager.state.local.root-dirs': '/data/local',
+        },
+      },
+      [
+        'LOCAL_RECOVERY_IS_OF_THE_CLUSTER',
+        '/flinkConfiguration/execution.state-recovery.from-local',
+        '/flinkConfiguration/taskmanager.state.local.root-dirs',
+      ],
+    ],
+    [
       'an interval that is switched off',
       { checkpointing: { enabled: false, intervalMs: 1000 } },
       ['INTERVAL_NOT_USED', ...c('enabled', 'intervalMs')],

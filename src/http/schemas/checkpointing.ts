@@ -131,7 +131,7 @@ export const StateSettings = named(
         'How long SQL state lives after its last use, in milliseconds; 0 (default): for ever.',
       ),
       localRecovery: flag(
-        'Keep a second copy on the local disk of the TaskManager and recover from it. False by default.',
+        'Keep a second copy on the local disk of the TaskManager and recover from it. A session cluster does as its own configuration says, whatever is given here. False by default.',
       ),
       changelog: flag(
         'The changelog backend: continuous small uploads, short checkpoints. False by default.',

@@ -243,6 +243,7 @@ describe('a setting', () => {
     const state = { backend: 'rocksdb', ttlMs: 129_600_000, localRecovery: true }
     const version = await create({ state })
     expect(version.effective.state).toMatchObject(state)
+    expect(codes(version.warnings)).toEqual(['LOCAL_RECOVERY_IS_OF_THE_CLUSTER'])
     const { body } = await get(`/${version.number}/flink-configuration?flinkVersion=1.18`)
     expect(body.configuration).toMatchObject({
       'state.backend': 'rocksdb',
