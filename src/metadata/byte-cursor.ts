@@ -17,6 +17,7 @@ const SHORT = new Error('the window is short')
 export class ByteCursor {
   readonly keepInlineBytes: boolean
   private readonly source: ChunkSource
+  private readonly maxParts: number
   private readonly segments: (string | number)[] = []
   private window: Buffer = Buffer.alloc(0)
   private view = new DataView(this.window.buffer, 0, 0)
@@ -30,9 +31,12 @@ export class ByteCursor {
   /** Inline state passed in this unit, and of it what is already cut out of the window. */
   private passed: Gap[] = []
   private gaps: Gap[] = []
+  /** Elements of lists read so far, those of a unit that is read again once. */
+  private parts = 0
 
-  constructor(source: ChunkSource, keepInlineBytes: boolean) {
+  constructor(source: ChunkSource, keepInlineBytes: boolean, maxParts: number) {
     this.source = source
+    this.maxParts = maxParts
     this.keepInlineBytes = keepInlineBytes
   }
 
@@ -53,6 +57,13 @@ export class ByteCursor {
   /** Replaces the innermost segment: the next element of a list. */
   moveTo(index: number): void {
     this.segments[this.segments.length - 1] = index
+  }
+
+  /** Called for each element of a list, before it is read. */
+  countPart(): void {
+    this.parts += 1
+    if (this.parts > this.maxParts)
+      this.fail('too-large', '', `the file has more than ${this.maxParts} parts`)
   }
 
   fail(code: MetadataErrorCode, field: string, problem: string, offset = this.offset): never {
@@ -151,19 +162,26 @@ export class ByteCursor {
   unit<T>(read: (cursor: ByteCursor) => T): T | Promise<T> {
     const start = this.at
     const depth = this.segments.length
+    const parts = this.parts
     if (this.passed.length > 0) this.passed = []
     try {
       return read(this)
     } catch (error) {
       if (error !== SHORT) throw error
-      return this.repeatUnit(read, start, depth)
+      return this.repeatUnit(read, start, depth, parts)
     }
   }
 
-  private async repeatUnit<T>(read: (cursor: ByteCursor) => T, first: number, depth: number): Promise<T> {
+  private async repeatUnit<T>(
+    read: (cursor: ByteCursor) => T,
+    first: number,
+    depth: number,
+    parts: number,
+  ): Promise<T> {
     const offset = this.windowOffset + first
     for (let start = first; ; start = 0) {
       this.segments.length = depth
+      this.parts = parts
       await this.refill(start, offset)
       try {
         const value = read(this)

@@ -4,7 +4,7 @@ export type MetadataErrorCode =
   | 'unsupported-version' // a `_metadata` file, of a version nobody here reads
   | 'legacy-state' // version 2 with state of Flink 1.1, which Flink refuses too
   | 'truncated' // the file ends inside a field
-  | 'too-large' // the file is longer than the reader was told to accept
+  | 'too-large' // the file is longer, or has more parts, than the reader was told to accept
   | 'bad-count' // a count or length that is negative or cannot fit into the rest of the file
   | 'bad-tag' // a type tag that is unknown, or known but not allowed at this place
   | 'bad-value' // a number outside its range

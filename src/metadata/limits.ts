@@ -1,5 +1,10 @@
 /** Flink trusts its file and allocates from counts unchecked; a service reads files it did not write. */
 export const DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+/**
+ * Operators, subtasks, handles, channels: the smallest takes four bytes in the file and a hundred in memory. Files of 256 MiB that
+ * Flink writes have fewer, for each file they name takes some seventy bytes.
+ */
+export const DEFAULT_MAX_PARTS = 10_000_000
 /** `Transformation.UPPER_BOUND_MAX_PARALLELISM` */
 export const MAX_KEY_GROUPS = 32_768
 /** Key groups inside streams, and changelogs inside changelogs. */

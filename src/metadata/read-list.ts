@@ -22,6 +22,7 @@ export function readItems<T>(
   cursor.enter(0)
   while (items.length < count) {
     cursor.moveTo(items.length)
+    cursor.countPart()
     items.push(readItem(cursor))
   }
   cursor.leave()
@@ -41,6 +42,7 @@ export async function readUnits<T>(
   cursor.enter(0)
   while (items.length < count) {
     cursor.moveTo(items.length)
+    cursor.countPart()
     const item = cursor.unit(readUnit)
     items.push(item instanceof Promise ? await item : item)
   }

@@ -1,7 +1,7 @@
 import { ByteCursor } from './byte-cursor.ts'
 import { ChunkSource, type MetadataSource } from './chunk-source.ts'
 import { MetadataError } from './errors.ts'
-import { DEFAULT_MAX_BYTES } from './limits.ts'
+import { DEFAULT_MAX_BYTES, DEFAULT_MAX_PARTS } from './limits.ts'
 import type { MetadataVersion, SnapshotMetadata } from './model.ts'
 import { readMasterStates } from './read-master-states.ts'
 import { readOperatorStates } from './read-operator-states.ts'
@@ -13,6 +13,8 @@ export type ReadOptions = {
   keepInlineBytes?: boolean
   /** Refuse longer files. Default 256 MiB. */
   maxBytes?: number
+  /** Refuse files of more elements: operators, subtasks, handles, files, channels. Default 10,000,000. */
+  maxParts?: number
   /** The size of the file when it is known: counts that cannot fit are refused sooner. */
   size?: number
 }
@@ -25,13 +27,13 @@ export async function readMetadata(
   source: MetadataSource,
   options: ReadOptions = {},
 ): Promise<ReadSnapshotMetadata> {
-  const { keepInlineBytes = false, maxBytes = DEFAULT_MAX_BYTES } = options
+  const { keepInlineBytes = false, maxBytes = DEFAULT_MAX_BYTES, maxParts = DEFAULT_MAX_PARTS } = options
   const size = source instanceof Uint8Array ? source.length : options.size
   const chunks = new ChunkSource(source, Math.min(size ?? maxBytes, maxBytes))
   try {
     if (size !== undefined && size > maxBytes)
       throw new MetadataError('too-large', `the file has ${size} bytes, more than ${maxBytes}`, 0, '')
-    const cursor = new ByteCursor(chunks, keepInlineBytes)
+    const cursor = new ByteCursor(chunks, keepInlineBytes, maxParts)
     const metadata = await readBody(cursor)
     const byteLength = cursor.offset
     return { ...metadata, byteLength, trailingBytes: await cursor.countRest() }

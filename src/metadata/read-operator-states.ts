@@ -15,6 +15,7 @@ export async function readOperatorStates(
   cursor.enter(0)
   while (operators.length < count) {
     cursor.moveTo(operators.length)
+    cursor.countPart()
     operators.push(await readOperator(cursor, version))
   }
   cursor.leave()

@@ -3,6 +3,7 @@ import { buildSavepointMetadata } from '../../../src/metadata/build-savepoint.ts
 import type { KeyedHandle, SnapshotMetadata, StreamHandle } from '../../../src/metadata/model.ts'
 import { readMetadata } from '../../../src/metadata/read-metadata.ts'
 import { writeMetadata } from '../../../src/metadata/write-metadata.ts'
+import { metadataWithFiles } from '../../support/metadata-with-files.ts'
 import { inChunks, sample } from './samples.ts'
 
 const ID = '0123456789abcdef0123456789abcdef'
@@ -55,6 +56,32 @@ describe('refusals', () => {
       code: 'legacy-state',
       path: 'operatorStates[0].subtasks[0].legacyStates',
     })
+  })
+
+  it('refuses a file of more parts than memory is for', async () => {
+    const finished = Buffer.concat([
+      upToSubtask(1_000),
+      i32(...Array.from({ length: 1_000 }, (_, n) => -1 - n)),
+    ])
+    for (const size of [7, 64, 100_000]) {
+      const read = (maxParts: number) => readMetadata(inChunks(finished, size), { maxParts })
+      await expect(read(1_001)).resolves.toMatchObject({ byteLength: finished.length }) // and the operator
+      await expect(read(1_000)).rejects.toMatchObject({
+        code: 'too-large',
+        path: 'operatorStates[0].subtasks[999]',
+      })
+    }
+  })
+
+  it('counts a list that is read again, for its bytes came in pieces, once', async () => {
+    const bytes = metadataWithFiles(
+      Array.from({ length: 500 }, (_, n) => ({ path: `s3://bucket/shared/${n}` })),
+    )
+    for (const size of [7, 64, 100_000]) {
+      const read = (maxParts: number) => readMetadata(inChunks(bytes, size), { maxParts })
+      await expect(read(502)).resolves.toMatchObject({ version: 5 }) // 500 files, a subtask, an operator
+      await expect(read(501)).rejects.toMatchObject({ code: 'too-large' })
+    }
   })
 
   it('refuses a count that cannot be true before it allocates for it', async () => {
