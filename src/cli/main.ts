@@ -3,6 +3,7 @@
 import closeWithGrace from 'close-with-grace'
 import { Command, CommanderError, Option } from 'commander'
 import { ConfigError, readConfig } from '../config.ts'
+import type { InspectOptions } from './inspect.ts'
 
 const USAGE = 2
 
@@ -49,14 +50,19 @@ program
 program
   .command('inspect')
   .description(
-    'What is inside a savepoint or checkpoint on this machine; exit code 5 when it cannot be read.',
+    'What is inside a savepoint or checkpoint; exit code 5 when one cannot be read, 1 when the API cannot be asked.',
   )
-  .argument('<path...>', 'the folder of a snapshot, or its _metadata file')
+  .argument(
+    '<path-or-id...>',
+    'the folder of a snapshot or its _metadata file on this machine, or the id of a snapshot, looked up through the API',
+  )
   .addOption(
     new Option('-o, --output <format>', 'text, or json lines').choices(['text', 'json']).default('text'),
   )
-  .action(async (paths: string[], options: { output: 'text' | 'json' }) => {
-    process.exitCode = await (await import('./inspect.ts')).inspect(paths, options)
+  .addOption(new Option('--api-url <url>', 'address of the API, for ids').env('TIDEMARK_API_URL'))
+  .addOption(new Option('--token <token>', 'bearer token of the API, for ids').env('TIDEMARK_TOKEN'))
+  .action(async (targets: string[], options: InspectOptions) => {
+    process.exitCode = await (await import('./inspect.ts')).inspect(targets, options)
   })
 
 try {

@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { ClusterCapabilities } from '../domain/capabilities.ts'
+import type { InspectionSummary } from '../domain/inspection.ts'
 import type { JobVersionSpec } from '../domain/job-version.ts'
 import type { ClusterAuth, ClusterFingerprint, StorageCredentials } from '../domain/resources.ts'
 import type { Labels } from '../domain/snapshot.ts'
@@ -48,6 +49,13 @@ const COLUMNS = {
     state: Type.Optional(anything),
     flinkConfiguration: Type.Optional(strings),
   }),
+  // What the metadata says; only its frame is looked at, for an operator with 30,000 subtasks is not a rare one.
+  summary: Type.Object({
+    version: Type.Integer(),
+    checkpointId: Type.String(),
+    operators: Type.Array(anything),
+    warnings: Type.Array(anything),
+  }),
 }
 
 type Columns = {
@@ -58,6 +66,7 @@ type Columns = {
   fingerprint: ClusterFingerprint
   credentials: StorageCredentials
   spec: JobVersionSpec
+  summary: InspectionSummary
 }
 
 const isColumn = <Name extends keyof Columns>(name: Name, value: unknown): value is Columns[Name] =>

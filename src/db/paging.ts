@@ -61,7 +61,7 @@ function parseArray(text: string): unknown[] {
   }
 }
 
-const invalidToken = () =>
+export const invalidToken = (): DomainError =>
   new DomainError('PAGE_TOKEN_INVALID', 'The page token is not one that this list gave out.', {
     errors: [{ pointer: '/query/pageToken', detail: 'not a page token of this list' }],
   })

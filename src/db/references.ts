@@ -1,36 +1,59 @@
 /** Who points at a snapshot. Rows only: what they mean is `domain/references.ts`. */
 
-import type { RestoredRun } from '../domain/references.ts'
+import type { OpenCopy, RestoredRun } from '../domain/references.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
 import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 
-type ReferenceRow = Row & {
+export type ReferenceRow = Row & {
   kind: SnapshotKind
   claimed_by_run_id: string | null
   clusters: Reference[]
   runs: RestoredRun[]
+  copies: OpenCopy[]
 }
 
 export const createReferenceRepository = (db: Database): ReferenceRepository =>
   withDomainErrors({
     async read({ namespaceId }, snapshotId) {
       if (!isUuidShaped(snapshotId)) return null
-      const [row] = await db.sql<ReferenceRow>(READ, [snapshotId, namespaceId], 'snapshot-references')
-      if (!row) return null
-      return { kind: row.kind, clusters: row.clusters, runs: row.runs, claimedByRun: row.claimed_by_run_id }
+      return readReferences(
+        (text, values) => db.sql<ReferenceRow>(text, values, 'snapshot-references'),
+        namespaceId,
+        snapshotId,
+      )
     },
   })
 
+/** The same inside a transaction that holds the snapshot. */
+export async function readReferences(
+  query: (text: string, values: readonly unknown[]) => Promise<ReferenceRow[]>,
+  namespaceId: string,
+  snapshotId: string,
+): ReturnType<ReferenceRepository['read']> {
+  const [row] = await query(READ, [snapshotId, namespaceId])
+  if (!row) return null
+  return {
+    kind: row.kind,
+    clusters: row.clusters,
+    runs: row.runs,
+    claimedByRun: row.claimed_by_run_id,
+    copies: row.copies,
+  }
+}
+
 /**
- * Everything by an index: `cluster_recovery_idx`, `run_restored_idx`, `run_restored_snapshot_idx`. Runs that have certainly
- * ended are left out here, because application mode may have restored one location a thousand times. Across jobs: whoever
- * restored it counts.
+ * Of the snapshot `s`, as `copies`, `clusters` and `runs`. Everything by an index: `operation_open_copy_key`,
+ * `cluster_recovery_idx`, `run_restored_idx`, `run_restored_snapshot_idx`. Runs that have certainly ended are left out here, because application mode may have restored
+ * one location a thousand times. Across jobs: whoever restored it counts.
  */
-const READ = `
-  select s.kind, s.claimed_by_run_id,
+export const USE_COLUMNS = `
+    coalesce((select json_agg(json_build_object('operation', o.id, 'storage', o.input -> 'storage' ->> 'name') order by o.id)
+      from operation o
+      where o.kind = 'COPY' and o.ended_at is null and (o.input ->> 'snapshot')::uuid = s.id
+        and o.namespace_id = s.namespace_id), '[]'::json) as copies,
     coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name) order by c.name) from cluster c
       where c.namespace_id = s.namespace_id and c.recovery_key = s.location_key and c.deleted_at is null), '[]'::json) as clusters,
     coalesce((select json_agg(json_build_object('id', r.id, 'state', r.state,
@@ -46,5 +69,8 @@ const READ = `
         union
         select id from run where namespace_id = s.namespace_id and restored_snapshot_id = s.id) hit
         join run r on r.id = hit.id join job j on j.id = r.job_id join cluster c on c.id = r.cluster_id
-      where r.state not in ('FINISHED', 'CANCELED', 'FAILED')), '[]'::json) as runs
-  from snapshot s where s.id = $1 and s.namespace_id = $2`
+      where r.state not in ('FINISHED', 'CANCELED', 'FAILED')), '[]'::json) as runs`
+
+const READ = `
+  select s.kind, s.claimed_by_run_id, ${USE_COLUMNS}
+  from snapshot s where s.id = $1::uuid and s.namespace_id = $2::uuid`

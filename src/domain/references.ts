@@ -2,7 +2,7 @@
 import type { RunState } from './resources.ts'
 import type { Reference, SnapshotKind } from './snapshot.ts'
 
-export const USE_REASONS = ['CLUSTER_CONFIGURATION', 'RUN', 'CLAIMED'] as const
+export const USE_REASONS = ['CLUSTER_CONFIGURATION', 'RUN', 'CLAIMED', 'COPYING'] as const
 export type UseReason = (typeof USE_REASONS)[number]
 
 export type SnapshotUse = {
@@ -29,6 +29,9 @@ export type RestoredRun = {
   succeeded: boolean
 }
 
+/** An operation under way; `storage` is the name of where it copies to. */
+export type OpenCopy = { operation: string; storage: string }
+
 /**
  * Whether a run still needs what it was restored from. An attached run does until it ends: whoever manages it may restore
  * the same location again. A managed one only until its first own checkpoint. A LOST run may live on where we cannot see it:
@@ -48,8 +51,10 @@ export function listUses(facts: {
   clusters: readonly Reference[]
   runs: readonly RestoredRun[]
   claimedByRun: string | null
+  /** Open operations that copy it. */
+  copies?: readonly OpenCopy[]
 }): SnapshotUse[] {
-  const { kind, clusters, runs, claimedByRun } = facts
+  const { kind, clusters, runs, claimedByRun, copies = [] } = facts
   const configured = clusters.map(
     (cluster): SnapshotUse => ({
       reason: 'CLUSTER_CONFIGURATION',
@@ -74,7 +79,16 @@ export function listUses(facts: {
             run: claimedByRun,
           },
         ]
-  return [...configured, ...restored, ...claimed]
+  const copying = copies.map(
+    ({ operation, storage }): SnapshotUse => ({
+      reason: 'COPYING',
+      message: `The operation ${operation} is copying it to the storage ${storage}.`,
+      cluster: null,
+      job: null,
+      run: null,
+    }),
+  )
+  return [...configured, ...restored, ...claimed, ...copying]
 }
 
 const placeOf = ({ cluster, job, id }: RestoredRun) => ({ cluster, job, run: id })

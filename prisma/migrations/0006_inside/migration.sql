@@ -57,6 +57,7 @@ CREATE TABLE "operation_file" (
     "operation_id" UUID NOT NULL,
     "position" INTEGER NOT NULL,
     "source" TEXT NOT NULL,
+    "source_offset" BIGINT,
     "target" TEXT NOT NULL,
     "size_bytes" BIGINT NOT NULL,
     "done_at" TIMESTAMPTZ(3),
@@ -82,8 +83,9 @@ ALTER TABLE "snapshot_verification" ADD CONSTRAINT "snapshot_verification_namesp
 -- AddForeignKey
 ALTER TABLE "operation_file" ADD CONSTRAINT "operation_file_namespace_id_operation_id_fkey" FOREIGN KEY ("namespace_id", "operation_id") REFERENCES "operation"("namespace_id", "id") ON DELETE NO ACTION ON UPDATE NO ACTION;
 
--- Who needs a file, or anything below a folder. A location may be longer than an index entry may be.
-create index snapshot_file_key_idx on snapshot_file (namespace_id, left(file_key, 1024) collate "C")
+-- Who needs a file, or anything below a folder. A location may be longer than an index entry may be: 2,704 bytes, and a
+-- character takes up to four.
+create index snapshot_file_key_idx on snapshot_file (namespace_id, left(file_key, 512) collate "C")
   where file_key is not null;
 
 -- The verification reads what is due, and nothing else.
@@ -93,13 +95,19 @@ alter table snapshot_verification
   add constraint snapshot_verification_verdict_check
     check (verdict in ('WHOLE', 'DAMAGED', 'UNREADABLE', 'METADATA_MISSING', 'NOT_ASKED'));
 
--- What is cleared needs no file any more.
+-- What is cleared needs no file any more, and what lies elsewhere needs others.
 create function forget_snapshot_files() returns trigger language plpgsql as $$
 begin
   delete from snapshot_file where snapshot_id = new.id and namespace_id = new.namespace_id;
   delete from snapshot_inspection where snapshot_id = new.id and namespace_id = new.namespace_id;
   return null;
 end $$;
-create trigger snapshot_forgets_files after update of status on snapshot
-  for each row when (new.status = 'Cleared' and old.status is distinct from new.status)
+create trigger snapshot_forgets_files after update of status, location on snapshot
+  for each row when (new.status = 'Cleared' and old.status is distinct from new.status
+    or old.location is not null and old.location is distinct from new.location)
   execute function forget_snapshot_files();
+
+-- Asked for twice while it is open, a copy is made once; and who is being copied is in use.
+create unique index operation_open_copy_key
+  on operation (((input ->> 'snapshot')::uuid), ((input -> 'storage' ->> 'id')::uuid))
+  where kind = 'COPY' and ended_at is null;

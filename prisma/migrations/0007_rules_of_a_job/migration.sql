@@ -83,6 +83,9 @@ CREATE TABLE "schedule_firing" (
     "code" TEXT,
     "message" TEXT,
     "fired_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "tries" INTEGER NOT NULL DEFAULT 0,
+    "judged_at" TIMESTAMPTZ(3),
+    "restored_before" INTEGER,
 
     CONSTRAINT "schedule_firing_pkey" PRIMARY KEY ("job_id","slot_at")
 );
@@ -101,6 +104,16 @@ CREATE TABLE "retention" (
     "updated_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "retention_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "rule_round" (
+    "rule" TEXT NOT NULL,
+    "after_at" TIMESTAMPTZ(3),
+    "after_id" UUID,
+    "due_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+    CONSTRAINT "rule_round_pkey" PRIMARY KEY ("rule")
 );
 
 -- CreateIndex
@@ -143,16 +156,21 @@ ALTER TABLE "retention" ADD CONSTRAINT "retention_namespace_id_job_id_fkey" FORE
 create index clearing_due_idx on clearing (next_action_at) where next_action_at is not null;
 create index schedule_due_idx on schedule (next_action_at) where next_action_at is not null;
 create index schedule_firing_pending_idx on schedule_firing (fired_at) where outcome = 'PENDING';
-create index snapshot_expires_idx on snapshot (expires_at)
-  where expires_at is not null and status in ('Present', 'Failed', 'Timeout');
+create index schedule_firing_unjudged_idx on schedule_firing (fired_at) where outcome = 'FIRED' and judged_at is null;
+create index schedule_firing_old_idx on schedule_firing (slot_at);
+create index snapshot_expires_idx on snapshot (expires_at, id)
+  where expires_at is not null and kind = 'SAVEPOINT' and status in ('Present', 'Failed', 'Timeout')
+    and not pinned and claimed_by_run_id is null;
+create index snapshot_job_expires_idx on snapshot (job_id, expires_at)
+  where expires_at is not null and kind = 'SAVEPOINT' and status in ('Present', 'Failed', 'Timeout');
 
 -- One place is cleared once at a time; a namespace has one default.
 create unique index clearing_prefix_key on clearing (namespace_id, md5(prefix))
   where ended_at is null and prefix is not null;
 create unique index retention_default_key on retention (namespace_id) where job_id is null;
 
--- What the rules of a job may clear, oldest first.
-create index snapshot_ruled_idx on snapshot (job_id, completed_at, id)
+-- What the rules of a job may clear, in the order in which it was asked for: a late completion overtakes nobody.
+create index snapshot_ruled_idx on snapshot (job_id, created_at, id)
   where kind = 'SAVEPOINT' and status = 'Present' and source in ('SCHEDULE', 'DEPLOY');
 
 alter table clearing
@@ -172,3 +190,6 @@ alter table schedule_firing
 
 alter table retention
   add constraint retention_values_check check (keep_count >= 1 and max_age_seconds >= 1 and rollback_window_seconds >= 0);
+
+-- Where the round of each rule stands: every worker takes the next page, so that no two look at the same one.
+insert into rule_round (rule) values ('RETENTION'), ('EXPIRY');

@@ -12,7 +12,7 @@ export const listReferences = (app: App) =>
         operationId: 'listReferences',
         summary: 'Read who needs a snapshot',
         description:
-          'A snapshot is in use while the configuration of a cluster names its location, while a run that was restored from it has not ended, and while a run has claimed it. A LOST run counts as live: for a savepoint until a later run of its job completes a checkpoint, for a checkpoint until somebody confirms its end.',
+          'A snapshot is in use while the configuration of a cluster names its location, while a run that was restored from it has not ended, and while a run has claimed it. A LOST run counts as live: for a savepoint until a later run of its job completes a checkpoint, for a checkpoint until somebody confirms its end. Which files it shares with other snapshots is known of those that were inspected or verified: this call reads no storage.',
         tags: ['snapshots'],
         params: SnapshotPath,
         querystring: NoQuery,
