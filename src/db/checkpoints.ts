@@ -126,7 +126,7 @@ const RECORD = `
     insert into snapshot (id, namespace_id, job_id, run_id, job_version, storage_id, kind, status, reason, source,
       description, format, checkpoint_type, incremental, flink_checkpoint_id, triggered_at, completed_at, settled_at,
       duration_ms, location, location_key, size_bytes, uploaded_bytes, flink_version, failure_code, failure_message,
-      failed_at, restored_by, created_by)
+      failed_at, verify_at, restored_by, created_by)
     select f.id, f.namespace_id, f.job_id, f.run_id, f.version,
       (select st.id from storage st where st.namespace_id = f.namespace_id and st.deleted_at is null
          and starts_with(f."locationKey", st.root_key) order by length(st.root_key) desc limit 1),
@@ -135,7 +135,7 @@ const RECORD = `
         else 'Savepoint ' || f."flinkCheckpointId" || ', not asked for by Tidemark' end,
       f.format, f."checkpointType", f.incremental, f."flinkCheckpointId", f."triggeredAt", f."completedAt", now(),
       f."durationMs", f.location, f."locationKey", f."sizeBytes", f."uploadedBytes", f.flink_version, f."failureCode",
-      f."failureMessage", f."failedAt",
+      f."failureMessage", f."failedAt", case when f.kind = 'SAVEPOINT' and f.status = 'Present' then now() end,
       array(select r.id from run r where r.namespace_id = f.namespace_id and r.restored_key = f."locationKey"
         union select p."runId" from report p where p.has_origin and p.restored ->> 'locationKey' = f."locationKey"), 'flink'
     from fresh f, (select count(*) from overwritten) before
@@ -265,9 +265,19 @@ const RECORD_REVIEW = `
     from finding f where f.found = 'gone' and s.id = f.id and s.run_id = $1::uuid and s.status = 'Present'
     returning s.id, s.namespace_id, s.job_id, s.kind, s.source, s.reason, s.message),
   standing as (
-    update snapshot s set verdict = null, verified_at = now(), row_version = s.row_version + 1, updated_at = now()
+    update snapshot s set verdict = null, verified_at = now(), verify_at = now(), row_version = s.row_version + 1,
+      updated_at = now()
     from finding f where f.found = 'standing' and s.id = f.id and s.run_id = $1::uuid and s.status = 'Present'
       and s.verdict is not distinct from 'ENDANGERED'),
+  retained as ( -- the newest that an ended run left behind is what its job would go back to: verified like a savepoint
+    update snapshot s set verify_at = now()
+    where s.id = (select p.id from run r cross join lateral (
+          select p.id, p.verify_at from snapshot p where p.run_id = r.id and p.kind = 'CHECKPOINT' and p.status = 'Present'
+            and p.location is not null and p.verdict is distinct from 'ENDANGERED'
+            and p.id not in (select id from finding where found = 'gone')
+          order by p.flink_checkpoint_id desc limit 1) p
+        where r.id = $1::uuid and r.ended_at is not null and $3::float8 is null and p.verify_at is null)
+      and s.status = 'Present'),
   moved as (
     insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
     select namespace_id, id, 'Present', 'Cleared', reason, message, 'worker' from gone),

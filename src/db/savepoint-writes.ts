@@ -134,6 +134,7 @@ const moveSql = (locking: Locking): string => `
       size_bytes = coalesce(m."sizeBytes", s.size_bytes), uploaded_bytes = coalesce(m."uploadedBytes", s.uploaded_bytes),
       flink_version = coalesce(m."flinkVersion", s.flink_version), verdict = coalesce(m.verdict, s.verdict),
       verified_at = case when m.verdict is null then s.verified_at else now() end,
+      verify_at = case when m."to" = 'Present' then now() end,
       failure_code = m."failureCode", failure_message = m."failureMessage",
       failed_at = case when m."failureCode" is null then null else now() end,
       settled_at = case when m.settled then coalesce(s.settled_at, now()) else s.settled_at end,

@@ -66,10 +66,10 @@ const INSERT_IMPORT = `
     select id from storage where id = $4::uuid and namespace_id = $3::uuid and deleted_at is null for key share),
   snap as (
     insert into snapshot (id, namespace_id, job_id, storage_id, kind, status, reason, source, description, labels,
-      flink_checkpoint_id, completed_at, location, location_key, owned_prefix, verified_at, settled_at, restored_by,
+      flink_checkpoint_id, completed_at, location, location_key, owned_prefix, verified_at, verify_at, settled_at, restored_by,
       created_by)
     select $1::uuid, j.namespace_id, j.id, place.id, 'SAVEPOINT', 'Present', 'IMPORTED', 'IMPORT', $5, $6::jsonb,
-      $7::bigint, $8::timestamptz, $9, $10, $11, now(), now(),
+      $7::bigint, $8::timestamptz, $9, $10, $11, now(), now(), now(),
       array(select r.id from run r where r.namespace_id = j.namespace_id and r.restored_key = $10), $12
     from place, job j where j.id = $2::uuid and j.namespace_id = $3::uuid and j.deleted_at is null
     for key share of j

@@ -41,9 +41,15 @@ export type Restore = {
   acceptOlder?: boolean
 }
 
-/** What is known of its `_metadata` at this moment. `not-asked`: nobody could say, which is not the same as missing. */
+/**
+ * What is known of its `_metadata` at this moment and, where a start has looked for them, of its files. `not-asked`: nobody
+ * could say, which is not the same as missing. `notVerified`: `_metadata` is there, and why its files were not looked for.
+ */
 export type MetadataProof =
-  | { is: 'unchecked' | 'there' | 'missing' | 'unreadable' }
+  | { is: 'unchecked' | 'missing' }
+  | { is: 'there'; notVerified?: string }
+  | { is: 'unreadable'; message?: string }
+  | { is: 'damaged'; message: string }
   | { is: 'not-asked'; message: string }
 
 export type CandidateFacts = RestorableFacts & {
@@ -105,6 +111,7 @@ export const FINDING_CODES = [
   'OTHER_VERSION',
   'IMPORT_NOT_TAKEN',
   'LAST_RUN_BEGAN_ELSEWHERE',
+  'NOT_VERIFIED',
 ] as const
 
 export type RestoreCandidate = {
@@ -199,8 +206,10 @@ function notRestorableItself(facts: CandidateFacts): Rejection | null {
     return { code: 'METADATA_GONE', message: 'Its _metadata is gone: the storage was asked just now.' }
   }
   if (facts.metadata.is === 'unreadable') {
-    return { code: 'UNREADABLE', message: 'Its _metadata does not begin like one of Flink.' }
+    const message = facts.metadata.message ?? 'Its _metadata does not begin like one of Flink.'
+    return { code: 'UNREADABLE', message }
   }
+  if (facts.metadata.is === 'damaged') return { code: 'DAMAGED', message: facts.metadata.message }
   return null
 }
 
@@ -424,6 +433,12 @@ function listFindings(
     findings.push({
       code: 'OTHER_VERSION',
       message: `It was taken by version ${best.jobVersion}, and version ${version} is to run.`,
+    })
+  }
+  if (best?.metadata.is === 'there' && best.metadata.notVerified !== undefined) {
+    findings.push({
+      code: 'NOT_VERIFIED',
+      message: `Its _metadata is there, but whether every file it needs is was not found out: ${best.metadata.notVerified}`,
     })
   }
   const imported = judged.find(({ rejected }) => rejected?.code === 'NOT_NAMED')?.facts.snapshot

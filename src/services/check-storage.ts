@@ -56,8 +56,20 @@ export const checkStorage =
       if (await run('list')) await run('read')
       await run('delete')
     }
-    return { ok: steps.every((step) => step.ok), steps }
+    const rules = steps.every((step) => step.ok) ? await findRules(store) : null
+    return { ok: steps.every((step) => step.ok), steps, rules }
   }
+
+/** What cannot be found out is not known, and no reason to call the storage bad. */
+async function findRules(store: ObjectStore): Promise<StorageCheck['rules']> {
+  if (!store.findRules) return []
+  try {
+    return await store.findRules()
+  } catch (error) {
+    if (error instanceof StorageError || error instanceof DomainError) return null
+    throw error
+  }
+}
 
 async function attempt(step: Step['step'], work: () => Promise<void>): Promise<Step> {
   const startedAt = performance.now()

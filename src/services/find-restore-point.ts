@@ -35,16 +35,22 @@ export type RestorePointPorts = {
   stores: Pick<ObjectStores, 'of'>
 }
 
+export type VerifyCandidate = (candidate: CandidateFacts) => Promise<MetadataProof>
+
 export type RestoreRequest = {
   restore: Restore
   /** The version that is to run; the job's latest when nobody says. */
   version?: number | undefined
+  /** Looks for the files of what would be restored, `there` when nothing speaks against it; without it `_metadata` decides. */
+  verify?: VerifyCandidate
   /** Where the restore settings stand in the caller's request: an RFC 6901 pointer such as `/query`. */
   pointer: string
 }
 
 /** One HEAD each, one after the other. */
 const MAX_LOOKS = 20
+/** Damaged ones passed over by one start; what comes after them is taken by its `_metadata`. */
+const MAX_VERIFIED = 5
 const CANDIDATES_SHOWN = 50
 
 export const findRestorePoint =
@@ -85,7 +91,8 @@ export async function resolveRestorePoint(
     restore.strategy === 'FROM_SNAPSHOT'
       ? [await findNamed(ports, scope, request)]
       : await ports.restorePoints.listCandidates(scope, surroundings.job.id)
-  const question = await proveBest(ports, scope, { restore, version, now, candidates, surroundings })
+  const asked = { restore, version, now, candidates, surroundings }
+  const question = await verifyBest(ports, scope, await proveBest(ports, scope, asked), request.verify)
   return {
     job: surroundings.job,
     strategy: restore.strategy ?? 'LATEST_STATE',
@@ -107,12 +114,41 @@ async function proveBest(
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
     const best = findBest(known)
     if (best?.metadata.is !== 'unchecked' || best.location === null) return known
-    const metadata = await proveMetadata(ports, scope, best.location)
-    const proven = { ...best, metadata }
-    known = { ...known, candidates: known.candidates.map((one) => (one === best ? proven : one)) }
+    known = withProof(known, best, await proveMetadata(ports, scope, best.location))
   }
   return known
 }
+
+/** Only what would be restored is worth the requests: what is refused for another reason is not verified. */
+async function verifyBest(
+  ports: RestorePointPorts,
+  scope: Scope,
+  question: RestoreQuestion,
+  verify: VerifyCandidate | undefined,
+): Promise<RestoreQuestion> {
+  let known = question
+  for (let looks = 0; verify && decideRestore(known).decision === 'restore'; looks++) {
+    const best = findBest(known)
+    if (!best) return known
+    const metadata: MetadataProof =
+      looks < MAX_VERIFIED
+        ? await verify(best)
+        : { is: 'there', notVerified: `${MAX_VERIFIED} others were looked for in vain.` }
+    known = withProof(known, best, metadata)
+    if (metadata.is === 'there') return known
+    known = await proveBest(ports, scope, known)
+  }
+  return known
+}
+
+const withProof = (
+  question: RestoreQuestion,
+  candidate: CandidateFacts,
+  metadata: MetadataProof,
+): RestoreQuestion => ({
+  ...question,
+  candidates: question.candidates.map((one) => (one === candidate ? { ...one, metadata } : one)),
+})
 
 async function proveMetadata(ports: RestorePointPorts, scope: Scope, place: string): Promise<MetadataProof> {
   const location = readPlace(place)

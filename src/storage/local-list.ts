@@ -63,10 +63,12 @@ async function describe(place: Place, folder: string, key: string): Promise<Stor
   const path = join(folder, key)
   try {
     const entry = await lstat(path)
-    if (!entry.isSymbolicLink()) return { location, sizeBytes: entry.size, modifiedAt: entry.mtime }
+    if (!entry.isSymbolicLink()) {
+      return { location, sizeBytes: entry.size, modifiedAt: entry.mtime, archived: false }
+    }
     const target = await resolveTarget(place.realRoot, place.root, location)
     const sizeBytes = target === null ? 0 : (await stat(target)).size
-    return { location, sizeBytes, modifiedAt: entry.mtime }
+    return { location, sizeBytes, modifiedAt: entry.mtime, archived: false }
   } catch (error) {
     if (isMissing(error)) return null
     throw error

@@ -3,6 +3,7 @@ import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
 import type { ObjectPage, StoredObject } from '../ports/storage.ts'
 import { requireBelow } from './guard.ts'
+import { mayBeArchived } from './s3-archive.ts'
 import { ask, prefixOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
 import { isNotFound, namesMissingKey } from './s3-errors.ts'
 
@@ -20,7 +21,10 @@ export async function listObjects(
   if (nextPageToken === undefined) {
     throw new StorageError('refused', 'The store cut a listing without saying how to go on')
   }
-  return { objects: (answer.Contents ?? []).map((entry) => toStoredObject(prefix, entry)), nextPageToken }
+  return {
+    objects: (answer.Contents ?? []).map((entry) => toStoredObject(connection, prefix, entry)),
+    nextPageToken,
+  }
 }
 
 async function requestPage(
@@ -46,10 +50,8 @@ async function requestPage(
 }
 
 /** The key is kept as it is, odd segments included: what cannot be named must still be seen. */
-function toStoredObject(
-  prefix: Location,
-  { Key: key, Size: sizeBytes, LastModified }: _Object,
-): StoredObject {
+function toStoredObject(connection: S3Connection, prefix: Location, entry: _Object): StoredObject {
+  const { Key: key, Size: sizeBytes, LastModified } = entry
   if (key === undefined || !key.startsWith(prefixOf(prefix))) {
     throw new StorageError(
       'refused',
@@ -62,6 +64,7 @@ function toStoredObject(
     location: { ...prefix, segments: key.split('/') },
     sizeBytes,
     modifiedAt: LastModified ?? null,
+    archived: mayBeArchived(connection, entry),
   }
 }
 

@@ -4,6 +4,7 @@ import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
 import type { StoredObject } from '../ports/storage.ts'
 import { requireObjectBelow } from './guard.ts'
+import { isArchived } from './s3-archive.ts'
 import { ask, keyOf, type S3Connection } from './s3-connection.ts'
 import { isBeyondEnd, toStorageError } from './s3-errors.ts'
 
@@ -13,7 +14,12 @@ export async function headObject(connection: S3Connection, location: Location): 
   const command = new HeadObjectCommand({ Bucket: connection.bucket, Key: keyOf(location) })
   const answer = await ask(connection, 'Looking', (options) => connection.client.send(command, options))
   if (answer.ContentLength === undefined) throw new StorageError('refused', 'The store did not tell the size')
-  return { location, sizeBytes: answer.ContentLength, modifiedAt: answer.LastModified ?? null }
+  return {
+    location,
+    sizeBytes: answer.ContentLength,
+    modifiedAt: answer.LastModified ?? null,
+    archived: isArchived(connection, answer),
+  }
 }
 
 export async function readObjectRange(

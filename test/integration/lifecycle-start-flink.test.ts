@@ -8,6 +8,7 @@ import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { createCheckpointRepository } from '../../src/db/checkpoints.ts'
 import { createClaimRepository } from '../../src/db/claims.ts'
+import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createJobRepository } from '../../src/db/jobs.ts'
 import { createLifecycleWorkRepository } from '../../src/db/lifecycle-work.ts'
 import { createLifecycleRepository } from '../../src/db/lifecycles.ts'
@@ -15,6 +16,7 @@ import { createObservationRepository } from '../../src/db/observations.ts'
 import { createOperationRepository } from '../../src/db/operations.ts'
 import { createRestorePointRepository } from '../../src/db/restore-points.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
+import { createVerificationRepository } from '../../src/db/verifications.ts'
 import type { JobVersionSpec } from '../../src/domain/job-version.ts'
 import { type LifecycleOperation, START_STEPS } from '../../src/domain/operation.ts'
 import { plannedSteps } from '../../src/domain/operation-steps.ts'
@@ -115,6 +117,8 @@ function startWorker(): () => Promise<void> {
     restorePoints: createRestorePointRepository(db),
     jobs: createJobRepository(db),
     storages: createStorageRepository(db),
+    inspections: createInspectionRepository(db),
+    verifications: createVerificationRepository(db),
     stores,
     flink: connections,
     newId: v7,

@@ -7,6 +7,7 @@ import { v7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createCheckpointRepository } from '../../src/db/checkpoints.ts'
 import { createClaimRepository } from '../../src/db/claims.ts'
+import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createJobRepository } from '../../src/db/jobs.ts'
 import { createLifecycleWorkRepository } from '../../src/db/lifecycle-work.ts'
 import { createLifecycleRepository } from '../../src/db/lifecycles.ts'
@@ -14,6 +15,7 @@ import { createObservationRepository } from '../../src/db/observations.ts'
 import { createOperationRepository } from '../../src/db/operations.ts'
 import { createRestorePointRepository } from '../../src/db/restore-points.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
+import { createVerificationRepository } from '../../src/db/verifications.ts'
 import { FlinkUnavailableError, StorageError } from '../../src/domain/errors.ts'
 import type { FlinkJob, JobException, RunAnswer, RunRequest, UploadedJar } from '../../src/domain/flink.ts'
 import type { JobVersionSpec } from '../../src/domain/job-version.ts'
@@ -31,6 +33,7 @@ import { createClaimReview } from '../../src/services/review-claims.ts'
 import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
 import { fakeFlink, fakeStore, flinkJob, statistics } from '../support/fakes.ts'
 import { createCaller } from '../support/fixtures.ts'
+import { metadataWithFiles } from '../support/metadata-with-files.ts'
 
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const SHA = 'ab'.repeat(32)
@@ -218,6 +221,8 @@ function newWorker({
     restorePoints: createRestorePointRepository(db),
     jobs: createJobRepository(db),
     storages: createStorageRepository(db),
+    inspections: createInspectionRepository(db),
+    verifications: createVerificationRepository(db),
     claims: createClaimRepository(db),
     stores: { of: storeOf },
     flink: {
@@ -309,7 +314,7 @@ const readRun = async (tenant: Tenant): Promise<RunRow> => {
 async function insertSavepoint(tenant: Tenant, checkpointId: number, runId: string): Promise<string> {
   const id = v7()
   const location = `s3://${tenant.caller.namespace}/flink/savepoints/${id}`
-  files[`${location}/_metadata`] = new Uint8Array(64)
+  files[`${location}/_metadata`] = metadataWithFiles([])
   await database.db.sql(
     `insert into snapshot (id, namespace_id, job_id, run_id, storage_id, kind, status, reason, source, description,
        flink_checkpoint_id, created_at, completed_at, settled_at, location, location_key, created_by)
@@ -349,7 +354,10 @@ const readSnapshot = async (id: string) => {
     claimed_by_run_id: string | null
     restored_by: string[]
     verified_at: string | null
-  }>('select status, reason, claimed_by_run_id, restored_by, verified_at from snapshot where id = $1', [id])
+  }>(
+    'select status, reason, claimed_by_run_id, restored_by, verified_at, verdict from snapshot where id = $1',
+    [id],
+  )
   if (!row) throw new Error('no snapshot')
   return row
 }
@@ -434,6 +442,39 @@ describe('a start', () => {
     expect(run).toMatchObject({ restored_snapshot_id: newest, claim_mode: 'CLAIM' })
     expect(await readSnapshot(newest)).toMatchObject({ claimed_by_run_id: run.id, restored_by: [run.id] })
     expect(await readSnapshot(older)).toMatchObject({ claimed_by_run_id: null, restored_by: [] })
+  })
+
+  it('passes over a damaged one, whose verdict stays, and says which file is gone', async () => {
+    const [older, newest] = await insertSavepoints(ours)
+    files[`s3://ours/flink/savepoints/${newest}/_metadata`] = metadataWithFiles([
+      { path: 'data', relative: true },
+    ])
+    const id = await start(ours)
+    await sweepOn()
+    expect(await read(ours, id)).toMatchObject({
+      status: 'SUCCEEDED',
+      result: {
+        restorePoint: {
+          snapshot: older,
+          rejected: [{ snapshot: newest, code: 'DAMAGED', message: expect.stringContaining('data') }],
+        },
+      },
+    })
+    expect(await readSnapshot(newest)).toMatchObject({ verdict: 'DAMAGED' })
+    expect(await readSnapshot(older)).toMatchObject({ verdict: 'WHOLE' })
+  })
+
+  it('restores one whose files no storage of ours reaches, and says that nobody looked', async () => {
+    const [, newest] = await insertSavepoints(ours)
+    files[`s3://ours/flink/savepoints/${newest}/_metadata`] = metadataWithFiles([
+      { path: 's3://elsewhere/f' },
+    ])
+    const id = await start(ours)
+    await sweepOn()
+    expect(await read(ours, id)).toMatchObject({
+      status: 'SUCCEEDED',
+      result: { restorePoint: { snapshot: newest, findings: [{ code: 'NOT_VERIFIED' }] } },
+    })
   })
 
   it('claims nothing with NO_CLAIM', async () => {

@@ -261,7 +261,7 @@ describe('the restore point', () => {
     const newer = await checkpoint(6)
     const copy = await savepoint(1, { source: 'COPY', seconds: 1 })
     await sql(
-      'update snapshot set supersedes = $2, run_id = null, flink_checkpoint_id = null where id = $1',
+      'update snapshot set copy_of = $2, run_id = null, flink_checkpoint_id = null where id = $1',
       [copy, source],
     )
     const imported = await savepoint(99, { source: 'IMPORT', seconds: 1 })

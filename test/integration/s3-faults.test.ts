@@ -35,8 +35,8 @@ beforeAll(async () => {
   address = storageAddress('s3://bucket/root', { provider: 'minio', endpoint: server.url })
 })
 afterAll(() => server.close())
-const useStore = (limits: typeof LIMITS): void => {
-  store = openS3Store('minio', address, fixedSecrets, limits)
+const useStore = (limits: typeof LIMITS, provider: 'minio' | 'generic' = 'minio'): void => {
+  store = openS3Store(provider, address, fixedSecrets, limits)
 }
 beforeEach(() => useStore(LIMITS))
 afterEach(() => store.close())
@@ -343,5 +343,63 @@ describe('what is sent', () => {
       unable.close()
     }
     expect(server.requests).toEqual([])
+  })
+})
+
+describe('lifecycle rules', () => {
+  const answerRules = (rules: string): void =>
+    server.answerWith((request, response) =>
+      request.query.has('lifecycle')
+        ? sendXml(response, 200, `<LifecycleConfiguration>${rules}</LifecycleConfiguration>`)
+        : sendError(response, 400, 'InvalidRequest'),
+    )
+  const enabled = (rest: string) => `<Rule><ID>r</ID><Status>Enabled</Status>${rest}</Rule>`
+  const days = (count: number) => `<Expiration><Days>${count}</Days></Expiration>`
+  const found = async () => (await store.findRules?.()) ?? null
+
+  it('that delete what lies below the root are found, however their prefix is written', async () => {
+    answerRules(
+      enabled(`<Filter><Prefix>root/</Prefix></Filter>${days(30)}`) +
+        enabled(`<Prefix>ro</Prefix>${days(31)}`) +
+        enabled(`<Filter></Filter>${days(32)}`) +
+        enabled(
+          `<Filter><And><Prefix>root/x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>${days(33)}`,
+        ),
+    )
+    expect(await found()).toEqual([
+      { name: 'r', prefix: 'root/', does: 'DELETE', afterDays: 30, storageClass: null, onlySome: false },
+      { name: 'r', prefix: 'ro', does: 'DELETE', afterDays: 31, storageClass: null, onlySome: false },
+      { name: 'r', prefix: '', does: 'DELETE', afterDays: 32, storageClass: null, onlySome: false },
+      { name: 'r', prefix: 'root/x/', does: 'DELETE', afterDays: 33, storageClass: null, onlySome: true },
+    ])
+  })
+  it('that touch others, are off, or only tidy up are not ours', async () => {
+    answerRules(
+      enabled(`<Filter><Prefix>root2/</Prefix></Filter>${days(1)}`) +
+        `<Rule><ID>off</ID><Status>Disabled</Status><Filter></Filter>${days(1)}</Rule>` +
+        enabled(
+          '<Filter></Filter><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>',
+        ) +
+        enabled(
+          '<Filter></Filter><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>',
+        ),
+    )
+    expect(await found()).toEqual([])
+  })
+  it('that archive are found where the class cannot be read at once', async () => {
+    useStore(LIMITS, 'generic')
+    const transition = (storageClass: string) =>
+      `<Transition><Days>90</Days><StorageClass>${storageClass}</StorageClass></Transition>`
+    answerRules(enabled(`<Filter></Filter>${transition('STANDARD_IA')}${transition('GLACIER')}`))
+    expect(await found()).toMatchObject([{ does: 'ARCHIVE', afterDays: 90, storageClass: 'GLACIER' }])
+  })
+  it.each([
+    [404, 'NoSuchLifecycleConfiguration', []],
+    [403, 'AccessDenied', null],
+    [501, 'NotImplemented', null],
+    [503, 'SlowDown', null],
+  ])('%i %s is %j', async (status, code, expected) => {
+    server.answerWith((_request, response) => sendError(response, status, code))
+    expect(await found()).toEqual(expected)
   })
 })

@@ -3,7 +3,12 @@ import { DomainError, StorageError } from '../../src/domain/errors.ts'
 import { formatLocation, isInside, type Location, parseLocation } from '../../src/domain/location.ts'
 import type { CandidateFacts, Restore } from '../../src/domain/restore-point.ts'
 import type { StorageRow } from '../../src/ports/resources.ts'
-import { findRestorePoint, type RestorePointPorts } from '../../src/services/find-restore-point.ts'
+import {
+  findRestorePoint,
+  type RestorePointPorts,
+  resolveRestorePoint,
+  type VerifyCandidate,
+} from '../../src/services/find-restore-point.ts'
 import { fakeStore } from '../support/fakes.ts'
 
 const CALLER = { namespaceId: 'ns', namespace: 'default', principal: 'tester' }
@@ -113,10 +118,72 @@ function world({ candidates = [], files = {}, refuse, latestVersion }: World) {
   }
   const find = (restore: Restore & { version?: number } = {}, job = 'orders') =>
     findRestorePoint(ports)({ caller: CALLER, job, ...restore })
-  return { find, asked }
+  /** As a start asks, which looks for the files, too. */
+  const choose = (verify: VerifyCandidate, restore: Restore = {}) =>
+    resolveRestorePoint(ports, { namespaceId: 'ns' }, 'orders', { restore, verify, pointer: '/body' })
+  return { find, choose, asked }
 }
 const metadataOf = (...ids: number[]) =>
   Object.fromEntries(ids.map((id) => [`s3://bucket/flink/job/chk-${id}/_metadata`, header(id)]))
+
+describe('the files of the chosen one', () => {
+  const threeOf = () =>
+    world({ candidates: [1, 2, 3].map((id) => checkpoint(id)), files: metadataOf(1, 2, 3) })
+
+  it('are looked for, and a damaged one is passed over with its reason', async () => {
+    const looked: (string | null)[] = []
+    const answer = await threeOf().choose(async ({ snapshot }) => {
+      looked.push(snapshot)
+      return snapshot === 'chk-3' ? { is: 'damaged', message: '1 file is gone.' } : { is: 'there' }
+    })
+    expect(looked).toEqual(['chk-3', 'chk-2'])
+    expect(answer).toMatchObject({ decision: 'restore', chosen: { snapshot: 'chk-2' }, findings: [] })
+    expect(answer.because.message).toContain('DAMAGED')
+    expect(answer.candidates[0]?.rejected).toEqual({ code: 'DAMAGED', message: '1 file is gone.' })
+  })
+  it('that could not be looked for do not stand in the way, and that is said', async () => {
+    const answer = await threeOf().choose(async () => ({ is: 'there', notVerified: 'it took too long.' }))
+    expect(answer).toMatchObject({ decision: 'restore', chosen: { snapshot: 'chk-3' } })
+    expect(answer.findings).toMatchObject([
+      { code: 'NOT_VERIFIED', message: expect.stringContaining('it took too long') },
+    ])
+  })
+  it.each([
+    [{ is: 'missing' } as const, 'METADATA_GONE'],
+    [{ is: 'unreadable', message: 'at byte 12' } as const, 'UNREADABLE'],
+  ])('%o is passed over as %s', async (proof, code) => {
+    const answer = await threeOf().choose(async ({ snapshot }) =>
+      snapshot === 'chk-3' ? proof : { is: 'there' },
+    )
+    expect(answer.chosen?.snapshot).toBe('chk-2')
+    expect(answer.candidates[0]?.rejected?.code).toBe(code)
+  })
+  it('of a named one that is damaged are a refusal', async () => {
+    const answer = await threeOf().choose(async () => ({ is: 'damaged', message: 'gone' }), {
+      strategy: 'FROM_SNAPSHOT',
+      snapshot: 'chk-3',
+    })
+    expect(answer).toMatchObject({ decision: 'refuse', because: { code: 'NAMED_NOT_RESTORABLE' } })
+  })
+  it('are looked for of five at most', async () => {
+    const ids = Array.from({ length: 9 }, (_, id) => id + 1)
+    let looks = 0
+    const { choose } = world({ candidates: ids.map((id) => checkpoint(id)), files: metadataOf(...ids) })
+    const answer = await choose(async () => {
+      looks += 1
+      return { is: 'damaged', message: 'gone' }
+    })
+    expect(looks).toBe(5)
+    expect(answer).toMatchObject({ chosen: { snapshot: 'chk-4' }, findings: [{ code: 'NOT_VERIFIED' }] })
+  })
+  it('are not looked for where the answer is a refusal anyway', async () => {
+    const { choose } = world({ candidates: [checkpoint(1)], refuse: new StorageError('unreachable', 'no') })
+    const answer = await choose(async () => {
+      throw new Error('looked')
+    })
+    expect(answer).toMatchObject({ decision: 'refuse', because: { code: 'STORE_NOT_ASKED' } })
+  })
+})
 
 describe('the proof of the chosen one', () => {
   it('is one look, at the chosen one only', async () => {
