@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { lifecycles } from './b1-lifecycles.ts'
 import { postSavepoints } from './b2-post-savepoints.ts'
 import { listSnapshots } from './b3-list-snapshots.ts'
+import { clearing } from './b4-clear.ts'
 import { readMetadataFiles } from './b5-metadata.ts'
 import { observe } from './b6-observe.ts'
 import { takingOver } from './b7-taking-over.ts'
@@ -14,6 +15,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   lifecycles,
   postSavepoints,
   listSnapshots,
+  clearing,
   readMetadataFiles,
   observe,
   takingOver,
