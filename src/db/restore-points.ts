@@ -37,7 +37,7 @@ type JobRow = Row & {
   surroundings: Omit<RestoreSurroundings, 'job'>
 }
 
-type CandidateRow = Row & {
+export type CandidateRow = Row & {
   id: string
   kind: SnapshotKind
   source: SnapshotSource
@@ -84,8 +84,8 @@ export const createRestorePointRepository = (db: Database): RestorePointReposito
       if (byId && !isUuidShaped(place.snapshot)) return null
       const [row] = await db.sql<CandidateRow>(
         byId
-          ? `${SELECT} where s.namespace_id = $1::uuid and s.id = $2::uuid`
-          : `${SELECT} where s.namespace_id = $1::uuid and s.location_key = $2 and s.status <> 'Cleared'`,
+          ? `${CANDIDATE_SELECT} where s.namespace_id = $1::uuid and s.id = $2::uuid`
+          : `${CANDIDATE_SELECT} where s.namespace_id = $1::uuid and s.location_key = $2 and s.status <> 'Cleared'`,
         [namespaceId, byId ? place.snapshot : place.locationKey],
       )
       return row ? toCandidate(row) : null
@@ -149,7 +149,7 @@ const surroundingsSql = (column: 'id' | 'name'): string => `
  * A copy stands in the order of its source: the run and the checkpoint id of that one, where it is one of the same job.
  * `lateral … limit 1`: whatever the planner believes, it is a lookup.
  */
-const SELECT = `
+export const CANDIDATE_SELECT = `
   select s.id, s.kind, s.source, s.status, s.verdict, s.claimed_by_run_id is not null as claimed, s.location, s.completed_at,
     s.job_id, j.name as job_name, s.job_version,
     case when s.source = 'COPY' then coalesce(o.flink_checkpoint_id, s.flink_checkpoint_id) else s.flink_checkpoint_id end
@@ -159,7 +159,7 @@ const SELECT = `
     join job j on j.id = s.job_id
     left join lateral (
       select o.run_id, o.flink_checkpoint_id from snapshot o
-      where o.id = s.supersedes and o.namespace_id = s.namespace_id and o.job_id = s.job_id limit 1) o
+      where o.id = s.copy_of and o.namespace_id = s.namespace_id and o.job_id = s.job_id limit 1) o
       on s.source = 'COPY'
     left join run r on r.id = case when s.source = 'COPY' then coalesce(o.run_id, s.run_id) else s.run_id end
       and r.namespace_id = s.namespace_id and r.job_id = s.job_id`
@@ -199,10 +199,10 @@ const CANDIDATES = `
     union
     (select s.id from snapshot s where ${ofJob} and s.kind = 'SAVEPOINT' and ${RESTORABLE} and s.source <> 'COPY'
       order by s.created_at desc, s.id desc limit ${RESTORABLE_READ}))
-  ${SELECT}
+  ${CANDIDATE_SELECT}
   where s.id = any (array(select id from picked)) and ${ofJob}`
 
-const toCandidate = (row: CandidateRow): CandidateFacts => ({
+export const toCandidate = (row: CandidateRow): CandidateFacts => ({
   snapshot: row.id,
   kind: row.kind,
   source: row.source,

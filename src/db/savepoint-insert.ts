@@ -139,6 +139,7 @@ const asCreated = (row: CreatedRow, savepoint: NewSavepoint): Snapshot => ({
   restorable: false,
   notRestorableBecause: NOT_YET,
   supersedes: null,
+  copyOf: null,
   restoredBy: [],
   createdBy: savepoint.createdBy,
   updatedAt: row.updated_at,

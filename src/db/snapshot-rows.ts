@@ -26,7 +26,7 @@ const COLUMNS = `
   s.run_id, s.format, s.checkpoint_type, s.incremental, s.flink_checkpoint_id, s.attempt, s.created_at,
   s.triggered_at, s.completed_at, s.settled_at, s.duration_ms, s.deadline_at, s.storage_id, s.owned_prefix,
   s.location, s.size_bytes, s.uploaded_bytes, s.flink_version, s.failure_code, s.failure_message, s.failed_at,
-  s.pinned, s.expires_at, s.verified_at, s.verdict, s.claimed_by_run_id, s.supersedes, s.restored_by, s.created_by,
+  s.pinned, s.expires_at, s.verified_at, s.verdict, s.claimed_by_run_id, s.supersedes, s.copy_of, s.restored_by, s.created_by,
   s.updated_at, s.row_version,
   st.name as storage_name, case when s.attempt is not null then ${ATTEMPTS} end as attempts`
 
@@ -101,6 +101,7 @@ export type SnapshotRow = Row & {
   verdict: string | null
   claimed_by_run_id: string | null
   supersedes: string | null
+  copy_of: string | null
   restored_by: string[]
   created_by: string
   updated_at: string
@@ -158,6 +159,7 @@ export function toSnapshot(row: SnapshotRow): Snapshot {
     restorable: because === null,
     notRestorableBecause: because,
     supersedes: row.supersedes,
+    copyOf: row.copy_of,
     restoredBy: row.restored_by,
     createdBy: row.created_by,
     updatedAt: row.updated_at,

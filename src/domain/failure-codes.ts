@@ -84,3 +84,24 @@ export type StopFailedCode = (typeof STOP_FAILED_CODES)[number]
 /** What a stop that SUCCEEDED warns of. */
 export const STOP_WARNING_CODES = ['ALREADY_ENDED', 'ENDED_DIFFERENTLY', 'NO_SAVEPOINT'] as const
 export type StopWarningCode = (typeof STOP_WARNING_CODES)[number]
+
+/** Why a copy FAILED, beside what its storages refuse with. */
+export const COPY_FAILED_CODES = [
+  'COPY_NOT_POSSIBLE',
+  'SOURCE_GONE',
+  'SOURCE_DAMAGED',
+  'COPY_TIMEOUT',
+  'METADATA_UNREADABLE',
+  'REFERENCE_NOT_FOUND',
+  'STORAGE_NOT_ADDRESSABLE',
+  'STORAGE_BUCKET_MISSING',
+  'STORAGE_ACCESS_DENIED',
+  'STORAGE_REFUSED',
+  'STORAGE_INCONSISTENT',
+  'STORAGE_ROOT_NOT_ALLOWED',
+  'LOCATION_INVALID',
+  'LOCATION_OUTSIDE_ROOT',
+  'SECRET_REFERENCE_INVALID',
+  'SECRET_MISSING',
+] as const
+export type CopyFailedCode = (typeof COPY_FAILED_CODES)[number]

@@ -1,4 +1,5 @@
 /** Operations: work that is recorded at once, done by workers and reported. Instants are RFC 3339 UTC with milliseconds. */
+import type { Amount, FindingKind } from './audit.ts'
 import type { Restore } from './restore-point.ts'
 import type { Labels, Reference, SavepointFormat } from './snapshot.ts'
 import type { SnapshotStatus } from './snapshot-status.ts'
@@ -7,7 +8,7 @@ import type { SnapshotStatus } from './snapshot-status.ts'
 export const LIFECYCLE_KINDS = ['START', 'STOP'] as const
 export type LifecycleKind = (typeof LIFECYCLE_KINDS)[number]
 
-export const OPERATION_KINDS = ['BULK_SAVEPOINT', ...LIFECYCLE_KINDS] as const
+export const OPERATION_KINDS = ['BULK_SAVEPOINT', ...LIFECYCLE_KINDS, 'COPY', 'AUDIT'] as const
 export type OperationKind = (typeof OPERATION_KINDS)[number]
 
 export const OPERATION_STATUSES = ['RUNNING', 'SUCCEEDED', 'PARTIAL', 'FAILED'] as const
@@ -138,8 +139,69 @@ export type LifecycleSummary = Base & {
 
 export type LifecycleOperation = LifecycleSummary & { steps: OperationStep[]; result: LifecycleResult }
 
-export type OperationSummary = BulkSavepointSummary | LifecycleSummary
-export type Operation = BulkSavepointOperation | LifecycleOperation
+// --------------------------------------------------------------------------------------------------------- copy
+
+export const COPY_STEPS = ['read', 'plan', 'copy', 'metadata', 'verify', 'record'] as const
+
+export type CopyRequest = {
+  /** The id of the snapshot that is copied. */
+  snapshot: string
+  storage: Reference
+  description: string
+  labels: Labels
+  timeoutSeconds: number
+  /** The id that the copy will have; its directory is named by it. */
+  copy: string
+  /** Where it is written, ending in `/`: nobody else ever writes below it. */
+  directory: string
+}
+
+export type CopyResult = {
+  /** How far the files are copied; `inside`: by the store itself. */
+  progress?: { files: number; filesDone: number; filesInside: number; bytes: number; bytesDone: number }
+  /** Its metadata names every file relatively: the folder may be moved again. */
+  relocatable?: boolean
+  /** Why it cannot be copied. */
+  findings?: { code: string; message: string }[]
+}
+
+export type CopySummary = Base & {
+  kind: 'COPY'
+  job: Reference
+  request: CopyRequest
+  /** When it is given up: until then it is tried again. */
+  deadlineAt: string
+  /** The copy, once it is recorded. */
+  snapshot: string | null
+  failure: { code: string; message: string } | null
+}
+
+export type CopyOperation = CopySummary & { steps: OperationStep[]; result: CopyResult }
+
+// -------------------------------------------------------------------------------------------------------- audit
+
+export const AUDIT_STEPS = ['list', 'rows', 'record'] as const
+
+export type AuditRequest = { storage: Reference; timeoutSeconds: number }
+export type AuditResult = {
+  /** How much was listed so far. */
+  listed?: Amount
+  /** Totals; of each kind the first 10,000 are kept one by one. */
+  found?: Record<FindingKind, Amount & { count: number }>
+  /** What has no known shape is only counted. */
+  foreign?: Amount
+}
+export type AuditSummary = Base & {
+  kind: 'AUDIT'
+  request: AuditRequest
+  /** When it is given up: until then it is tried again. */
+  deadlineAt: string
+  failure: { code: string; message: string } | null
+}
+export type AuditOperation = AuditSummary & { steps: OperationStep[]; result: AuditResult }
+
+export type OperationSummary = BulkSavepointSummary | LifecycleSummary | CopySummary | AuditSummary
+export type Operation = BulkSavepointOperation | LifecycleOperation | CopyOperation | AuditOperation
 
 /** Who asks for the savepoints of an operation; what a snapshot's `createdBy` then says. */
 export const operationPrincipal = (operationId: string): string => `operation:${operationId}`

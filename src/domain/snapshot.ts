@@ -87,6 +87,8 @@ export type Snapshot = {
   restorable: boolean
   notRestorableBecause: string | null
   supersedes: string | null
+  /** The id of the snapshot that a COPY was made from. */
+  copyOf: string | null
   restoredBy: string[]
   createdBy: string
   updatedAt: string

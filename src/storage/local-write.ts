@@ -26,7 +26,7 @@ export async function writeObjectStream(
   location: Location,
   content: ObjectContent,
 ): Promise<void> {
-  await replace(realRoot, root, location, async (unfinished) => {
+  await writeObjectBy(realRoot, root, location, async (unfinished) => {
     const file = await open(unfinished, 'wx')
     try {
       for await (const chunk of exactly(content)) await writeAll(file, chunk)
@@ -35,6 +35,16 @@ export async function writeObjectStream(
       await file.close()
     }
   })
+}
+
+/** As `writeObjectStream`; `write` makes the file, which does not exist yet, and leaves it on disk. */
+export async function writeObjectBy(
+  realRoot: string,
+  root: Location,
+  location: Location,
+  write: (unfinished: string) => Promise<void>,
+): Promise<void> {
+  await replace(realRoot, root, location, write)
   await syncFolder(dirname(await targetPath(realRoot, root, location)))
 }
 

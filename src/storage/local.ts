@@ -5,7 +5,8 @@ import { StorageError } from '../domain/errors.ts'
 import { formatLocation, type Location } from '../domain/location.ts'
 import type { ObjectPage, StoredObject } from '../ports/storage.ts'
 import { requireBelow, requireObjectBelow } from './guard.ts'
-import { deleteFiles } from './local-delete.ts'
+import { copyFileInside } from './local-copy.ts'
+import { deleteFiles, removeFolders } from './local-delete.ts'
 import { toLocalError } from './local-errors.ts'
 import { listFolder } from './local-list.ts'
 import { resolveRoot, resolveTarget } from './local-paths.ts'
@@ -41,6 +42,20 @@ export function openLocalStore(root: Location, localRoots: readonly string[]): O
     putStream: (location, content) =>
       withRoot((realRoot) => writeObjectStream(realRoot, root, location, content)),
     deleteMany: (locations) => withRoot((realRoot) => deleteFiles(realRoot, root, locations)),
+    removeEmptyFolders: (folder) => withRoot((realRoot) => removeFolders(realRoot, root, folder)),
+    copyInside: (source, target) =>
+      withRoot(async (realRoot) => {
+        const file = await openForReading(
+          await resolveRoot(source.root, localRoots),
+          source.root,
+          source.location,
+        )
+        try {
+          return await copyFileInside(file, source, { realRoot, root, location: target })
+        } finally {
+          await file.close()
+        }
+      }),
     close: () => undefined,
   }
 }
@@ -75,7 +90,7 @@ async function openForReading(realRoot: string, root: Location, location: Locati
 
 async function describe(location: Location, file: FileHandle): Promise<StoredObject> {
   const { size, mtime } = await file.stat()
-  return { location, sizeBytes: size, modifiedAt: mtime }
+  return { location, sizeBytes: size, modifiedAt: mtime, archived: false }
 }
 
 async function fill(file: FileHandle, buffer: Uint8Array, offset: number): Promise<number> {

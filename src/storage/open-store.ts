@@ -1,7 +1,15 @@
-import type { ObjectStore } from '../ports/storage.ts'
+import type { Location } from '../domain/location.ts'
+import type { ObjectStore, StorageRule, VersionedObjects } from '../ports/storage.ts'
+
+/** A whole object below the root of a storage that is the same store to us. */
+export type CopyInside = { root: Location; location: Location; sizeBytes: number }
 
 /** An object store that holds connections. */
-export type OpenStore = ObjectStore & { close(): void }
+export type OpenStore = ObjectStore & {
+  /** false: this store does not copy by itself. Throws StorageError as the other calls. */
+  copyInside(source: CopyInside, target: Location): Promise<boolean>
+  close(): void
+}
 
 /**
  * One address's store, opened when first used and again after it was closed for being idle, so that whoever keeps an
@@ -25,6 +33,18 @@ export class SharedStore implements ObjectStore {
   putStream: ObjectStore['putStream'] = (location, content) =>
     this.#use((store) => store.putStream(location, content))
   deleteMany: ObjectStore['deleteMany'] = (locations) => this.#use((store) => store.deleteMany(locations))
+  /** A store without versions keeps none, so the other two are never asked for. */
+  readonly versions: VersionedObjects = {
+    areKept: () => this.#use(async (store) => (await store.versions?.areKept()) ?? false),
+    list: (prefix, options) => this.#use((store) => versionsOf(store).list(prefix, options)),
+    deleteMany: (versions) => this.#use((store) => versionsOf(store).deleteMany(versions)),
+  }
+  removeEmptyFolders = (folder: Location): Promise<boolean> =>
+    this.#use(async (store) => (await store.removeEmptyFolders?.(folder)) ?? true)
+  findRules = (): Promise<StorageRule[] | null> =>
+    this.#use(async (store) => (store.findRules ? store.findRules() : []))
+  copyInside: OpenStore['copyInside'] = (source, target) =>
+    this.#use((store) => store.copyInside(source, target))
 
   async *read(...[location]: Parameters<ObjectStore['read']>): AsyncGenerator<Uint8Array> {
     const store = this.#enter()
@@ -66,4 +86,9 @@ export class SharedStore implements ObjectStore {
     this.#callsUnderWay -= 1
     this.#lastUsedAt = performance.now()
   }
+}
+
+const versionsOf = (store: ObjectStore): VersionedObjects => {
+  if (!store.versions) throw new Error('this store keeps no versions')
+  return store.versions
 }

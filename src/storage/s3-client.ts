@@ -12,6 +12,10 @@ export type S3Limits = {
   /** One call with all its attempts; streamed reads are bounded by `requestTimeoutMs` between pieces instead. */
   callTimeoutMs: number
   maxAttempts: number
+  /** Larger objects are copied in parts. S3 copies at most 5 GiB in one request, and takes its time for them. */
+  singleCopyBytes: number
+  /** At most 5 GiB each and 10,000 of them; at least 5 MiB. */
+  copyPartBytes: number
 }
 
 export const DEFAULT_S3_LIMITS: S3Limits = {
@@ -19,6 +23,8 @@ export const DEFAULT_S3_LIMITS: S3Limits = {
   requestTimeoutMs: 30_000,
   callTimeoutMs: 100_000,
   maxAttempts: 3,
+  singleCopyBytes: 1024 ** 3,
+  copyPartBytes: 512 * 1024 ** 2,
 }
 
 const quiet = (): void => undefined

@@ -10,6 +10,8 @@ export type S3Connection = {
   root: Location
   limits: S3Limits
   batchSize: number
+  /** Storage classes that cannot be read at once, in upper case. */
+  archiveClasses: readonly string[]
 }
 
 export const keyOf = (location: Location): string => location.segments.join('/')

@@ -7,10 +7,13 @@ import type { OpenStore } from './open-store.ts'
 import { resolveAddressing, type S3Provider } from './providers.ts'
 import { createS3Client, DEFAULT_S3_LIMITS, type S3Limits } from './s3-client.ts'
 import { ask, keyOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
+import { copyObject } from './s3-copy.ts'
 import { deleteObjects } from './s3-delete.ts'
+import { findStorageRules } from './s3-lifecycle.ts'
 import { createMissingProof, listObjects } from './s3-list.ts'
 import { headObject, readObject, readObjectRange } from './s3-read.ts'
 import { putObjectStream } from './s3-upload.ts'
+import { createVersionedObjects } from './s3-versions.ts'
 
 export function openS3Store(
   provider: S3Provider,
@@ -26,6 +29,7 @@ export function openS3Store(
     root: address.root,
     limits: allLimits,
     batchSize: addressing.deleteBatchSize,
+    archiveClasses: addressing.archiveClasses,
   }
   const proveMissing = createMissingProof(connection)
   return {
@@ -37,6 +41,9 @@ export function openS3Store(
     put: (location, bytes) => putObject(connection, location, bytes),
     putStream: (location, content) => putObjectStream(connection, location, content),
     deleteMany: (locations) => deleteObjects(connection, locations),
+    copyInside: (source, target) => copyObject(connection, source, target),
+    versions: createVersionedObjects(connection),
+    findRules: () => findStorageRules(connection),
     close: () => connection.client.destroy(),
   }
 }

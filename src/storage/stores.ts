@@ -1,5 +1,6 @@
 import { DomainError } from '../domain/errors.ts'
-import type { ObjectStores, Secrets, StorageAddress } from '../ports/storage.ts'
+import type { ObjectCopier, ObjectStores, Secrets, StorageAddress } from '../ports/storage.ts'
+import { copyThroughUs, isOneStore } from './copy-objects.ts'
 import { openLocalStore } from './local.ts'
 import { type OpenStore, SharedStore } from './open-store.ts'
 import { resolveAddressing } from './providers.ts'
@@ -15,7 +16,7 @@ export type ObjectStoresOptions = {
   idleMs?: number
 }
 
-export function createObjectStores(options: ObjectStoresOptions): ObjectStores {
+export function createObjectStores(options: ObjectStoresOptions): ObjectStores & ObjectCopier {
   const idleMs = options.idleMs ?? 5 * 60_000
   const stores = new Map<string, SharedStore>()
   /** Stores with connections, also those that somebody kept after they had left `stores`. */
@@ -42,13 +43,27 @@ export function createObjectStores(options: ObjectStoresOptions): ObjectStores {
     }
   }
   const timer = setInterval(closeIdle, Math.max(idleMs / 2, 10)).unref()
+  const storeOf = (storage: StorageAddress): SharedStore => {
+    requireOpen()
+    const key = `${storage.namespace}/${storage.key}`
+    const store = stores.get(key) ?? create(storage)
+    stores.set(key, store)
+    return store
+  }
   return {
-    of(storage) {
-      requireOpen()
-      const key = `${storage.namespace}/${storage.key}`
-      const store = stores.get(key) ?? create(storage)
-      stores.set(key, store)
-      return store
+    of: storeOf,
+    async copy(source, target) {
+      const { storage, location, sizeBytes } = source
+      if (storage.namespace !== target.storage.namespace) {
+        throw new Error('nothing is copied from one namespace to another')
+      }
+      const [from, to] = [storeOf(storage), storeOf(target.storage)]
+      if (source.piece === null && isOneStore(storage, target.storage)) {
+        const inside = { root: storage.root, location, sizeBytes }
+        if (await to.copyInside(inside, target.location)) return 'INSIDE'
+      }
+      await copyThroughUs(from, source, to, target.location)
+      return 'STREAMED'
     },
     async close() {
       closed = true

@@ -3,7 +3,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { GetObjectCommand, ListObjectsV2Command, NoSuchKey, S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  NoSuchKey,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { createBucket } from '../../dev/services/s3.ts'
 
 export type StorageKind = 'local' | 's3'
@@ -27,6 +33,8 @@ export type SavepointStorage = {
   count(location: string): Promise<number>
   /** The names right below a location. */
   children(location: string): Promise<string[]>
+  /** Everything below a location goes, as if somebody had deleted it. */
+  remove(location: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -51,6 +59,7 @@ export async function openLocalStorage(): Promise<SavepointStorage> {
       return entries.filter((entry) => entry.isFile()).length
     },
     children: (location) => readdir(fileURLToPath(location)).catch(() => []),
+    remove: (location) => rm(fileURLToPath(location), { recursive: true, force: true }),
     close: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -102,6 +111,16 @@ export function openS3Storage(server: S3Server): SavepointStorage {
         new ListObjectsV2Command({ Bucket: bucket, Prefix: `${key}/`, Delimiter: '/' }),
       )
       return (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix)
+    },
+    async remove(location) {
+      const { bucket, key } = split(location)
+      for (;;) {
+        const page = await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `${key}/` }))
+        for (const { Key } of page.Contents ?? []) {
+          await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: Key ?? '' }))
+        }
+        if (!page.IsTruncated) return
+      }
     },
     close: async () => client.destroy(),
   }

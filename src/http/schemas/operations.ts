@@ -1,7 +1,13 @@
 import { Type } from 'typebox'
-import { START_FAILED_CODES, STOP_FAILED_CODES, STOP_WARNING_CODES } from '../../domain/failure-codes.ts'
+import {
+  COPY_FAILED_CODES,
+  START_FAILED_CODES,
+  STOP_FAILED_CODES,
+  STOP_WARNING_CODES,
+} from '../../domain/failure-codes.ts'
 import {
   type BulkSavepointRequest,
+  type CopyRequest,
   ITEM_STATUSES,
   OPERATION_KINDS,
   OPERATION_STATUSES,
@@ -85,7 +91,7 @@ const MEMBERS = {
     OPERATION_STATUSES,
     '`SUCCEEDED`: it did what was asked (all items are DONE). `PARTIAL`: some items are. `FAILED`: it did not, or no item is DONE.',
   ),
-  request: Type.Unsafe<BulkSavepointRequest | StartRequest | StopRequest>({
+  request: Type.Unsafe<BulkSavepointRequest | StartRequest | StopRequest | CopyRequest>({
     type: 'object',
     additionalProperties: true,
     description: 'What was asked for, with what was filled in.',
@@ -106,17 +112,21 @@ const MEMBERS = {
     ),
   ),
   job: Type.Optional(Reference),
-  deadlineAt: Type.Optional(Moment('START, STOP: when it is given up; until then it is tried again.')),
+  deadlineAt: Type.Optional(Moment('START, STOP, COPY: when it is given up; until then it is tried again.')),
   run: Type.Optional(
     nullable(Type.String({ description: 'START, STOP: the run that is started or stopped.' })),
   ),
   flinkJobId: Type.Optional(
     nullable(Type.String({ description: 'START, STOP: the Flink job id of that run.' })),
   ),
-  snapshot: Type.Optional(nullable(Type.String({ description: 'STOP: the savepoint it takes.' }))),
+  snapshot: Type.Optional(
+    nullable(
+      Type.String({ description: 'STOP: the savepoint it takes. COPY: the copy, once it is complete.' }),
+    ),
+  ),
   failure: Type.Optional(
     failure(
-      `START, STOP: why it FAILED. Of a START: ${list([...START_FAILED_CODES, ...START_FAILURE_CODES, ...DECISION_CODES])}. Of a STOP: ${list(STOP_FAILED_CODES)}, or the failure code of its savepoint.`,
+      `START, STOP, COPY: why it FAILED. Of a START: ${list([...START_FAILED_CODES, ...START_FAILURE_CODES, ...DECISION_CODES])}. Of a STOP: ${list(STOP_FAILED_CODES)}, or the failure code of its savepoint. Of a COPY: ${list(COPY_FAILED_CODES)}.`,
     ),
   ),
 }
@@ -163,14 +173,14 @@ export const OperationStep = named(
     {
       name: Type.String({
         description:
-          'START: upload, choose, submit, run. STOP: wait, savepoint, end; with CANCEL cancel, end.',
+          'START: upload, choose, submit, run. STOP: wait, savepoint, end; with CANCEL cancel, end. COPY: read, plan, copy, metadata, verify, record.',
       }),
       status: openWord(STEP_STATUSES, 'Where it stands.'),
       startedAt: nullable(Moment('When it was taken up.')),
       endedAt: nullable(Moment('When it ended.')),
       message: nullable(Type.String({ description: 'What came out, or what is waited for.' })),
     },
-    { description: 'One step of a start or a stop, in the order of the work.' },
+    { description: 'One step of a start, a stop or a copy, in the order of the work.' },
   ),
 )
 
@@ -181,7 +191,7 @@ export const Operation = named(
   Type.Object(
     {
       ...MEMBERS,
-      steps: Type.Optional(Type.Array(ref(OperationStep), { description: 'START, STOP.' })),
+      steps: Type.Optional(Type.Array(ref(OperationStep), { description: 'START, STOP, COPY.' })),
       result: Type.Optional(
         Type.Object(
           {
@@ -206,13 +216,36 @@ export const Operation = named(
                 { description: 'START: from what, why, and why not from others (the newest 20).' },
               ),
             ),
+            progress: Type.Optional(
+              Type.Object(
+                {
+                  files: Type.Integer(),
+                  filesDone: Type.Integer(),
+                  filesInside: Type.Integer({
+                    description: 'Copied by the store itself: their bytes did not pass through us.',
+                  }),
+                  bytes: Type.Integer(),
+                  bytesDone: Type.Integer(),
+                },
+                { description: 'COPY: how far it has come, once it is planned.' },
+              ),
+            ),
+            relocatable: Type.Optional(
+              Type.Boolean({
+                description:
+                  'COPY: its metadata names every file relatively, so the folder may be moved again. false of a changelog, and of metadata version 2: self-contained, but where it is.',
+              }),
+            ),
+            findings: Type.Optional(
+              Type.Array(finding, { description: 'COPY: why it cannot be made (`COPY_NOT_POSSIBLE`).' }),
+            ),
             warnings: Type.Optional(
               Type.Array(finding, {
                 description: `STOP: ${list(STOP_WARNING_CODES)}. START: those of its version.`,
               }),
             ),
           },
-          { description: 'START, STOP: what came out so far.' },
+          { description: 'START, STOP, COPY: what came out so far.' },
         ),
       ),
       items: Type.Optional(
@@ -270,6 +303,29 @@ export const StartJob = named(
         ),
       ),
       timeoutSeconds: timeoutSeconds('Seconds after which the start is given up. Default: 600.'),
+    },
+    { ...CLOSED },
+  ),
+)
+
+export const CopySnapshot = named(
+  'CopySnapshot',
+  Type.Object(
+    {
+      storage: Type.String({
+        pattern: PATTERNS.idOrName,
+        maxLength: 63,
+        description: 'Where the copy goes: a storage that we reach ourselves, by its name or id.',
+      }),
+      description: Type.Optional(DescriptionInput),
+      labels: Type.Optional(LabelsInput),
+      timeoutSeconds: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 604_800,
+          description: 'Seconds after which the copy is given up. Default: 86400.',
+        }),
+      ),
     },
     { ...CLOSED },
   ),
