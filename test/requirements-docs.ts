@@ -8,6 +8,10 @@ export const DOCUMENTED_ROWS: Readonly<Record<string, { page: string; reason: st
     page: 'docs/state.md',
     reason: "Flink's own default for a job that says nothing (num-retained 1)",
   },
+  'A-52': {
+    page: 'docs/compatibility.md#sql',
+    reason: 'which changes of a query keep its state is decided by the planner of Flink',
+  },
   'C-01': {
     page: 'docs/versions.md#recovery',
     reason: 'whether a source can be replayed is known to the program alone',

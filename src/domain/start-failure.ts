@@ -95,6 +95,14 @@ const RULES: readonly Rule[] = [
     pattern:
       /Could not restore (?:keyed|operator) state backend[\s\S]*(?:FileNotFoundException|NoSuchFileException|NoSuchKey|UnknownStoreException)/,
   },
+  {
+    // Native state of hashmap in RocksDB, which reads it as its own: nonsense, told in any words (RT/state/restore).
+    code: 'RESTORE_INCOMPATIBLE',
+    pattern:
+      /Caused by: java\.(?:io\.EOFException|lang\.\w{1,60})\b[^\n]{0,300}(?:\n\tat [^\n]{1,300}){0,8}?\n\tat [^\n]{0,200}FullSnapshotRestoreOperation\$/,
+    say: () =>
+      'The state backend of this program cannot read the keyed state of the snapshot: state in the native format is read only by the backend that wrote it.',
+  },
   // ------------------------------------------------------------------------------------------------------ resources
   {
     code: 'NO_RESOURCES', // RT/jobmanager/scheduler

@@ -86,7 +86,7 @@ function createSubmittedJob(cluster: Cluster, order: RunOrder): SimulatedJob {
 function programOf(order: RunOrder, parallelism: number): Program {
   // The sample job names itself when it executes, which outranks `pipeline.name`.
   const name = 'tidemark-sample'
-  const maxParallelism = Number(order.flinkConfiguration['pipeline.max-parallelism'] ?? 128)
+  const maxParallelism = Number(order.flinkConfiguration['pipeline.max-parallelism'] ?? 0) || null
   try {
     return programFromArguments(order.programArgs, { name, parallelism, maxParallelism })
   } catch (error) {

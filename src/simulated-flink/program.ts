@@ -23,6 +23,8 @@ export type Vertex = {
 }
 export type Program = {
   name: string
+  /** Somebody set the max parallelism; else a restore takes over the one of the state. */
+  fixesMaxParallelism: boolean
   vertices: Vertex[]
   /** Size of the keyed state in a snapshot. */
   stateBytes: number
@@ -38,6 +40,8 @@ export type ProgramOptions = {
   name: string
   parallelism: number
   maxParallelism: number
+  /** Default true. */
+  fixesMaxParallelism?: boolean
   stateBytes: number
   extraOperator?: boolean
   controlDirectory?: string | null
@@ -62,6 +66,7 @@ export function sampleProgram(options: ProgramOptions): Program {
   const chains = parallelism === 1 ? [source, [...counting, ...ending]] : [source, counting, ending]
   return {
     name: options.name,
+    fixesMaxParallelism: options.fixesMaxParallelism ?? true,
     vertices: chains.flatMap(toVertex),
     stateBytes: options.stateBytes,
     controlDirectory: options.controlDirectory ?? null,
@@ -71,6 +76,8 @@ export function sampleProgram(options: ProgramOptions): Program {
   }
 }
 
+/** KeyGroupRangeAssignment.DEFAULT_LOWER_BOUND_MAX_PARALLELISM */
+const DEFAULT_MAX_PARALLELISM = 128
 /** Those of `Arguments.java`. */
 const DEFAULT_RATE = 100
 const DEFAULT_KEYS = 100
@@ -95,7 +102,7 @@ function toVertex(operators: Operator[]): Vertex[] {
 /** The sample job's command line. Unknown options are refused, as its own parser does. */
 export function programFromArguments(
   args: readonly string[],
-  defaults: { name: string; parallelism: number; maxParallelism: number },
+  defaults: { name: string; parallelism: number; maxParallelism: number | null },
 ): Program {
   const given = new Map<string, string>()
   const parameters: Record<string, string> = {}
@@ -109,10 +116,12 @@ export function programFromArguments(
     else given.set(option, args[++i] ?? '')
   }
   const keys = Number(given.get('--keys') ?? DEFAULT_KEYS)
+  const maxParallelism = Number(given.get('--max-parallelism') ?? 0) || defaults.maxParallelism
   return sampleProgram({
     name: given.get('--name') ?? defaults.name,
     parallelism: defaults.parallelism,
-    maxParallelism: Number(given.get('--max-parallelism') ?? 0) || defaults.maxParallelism,
+    maxParallelism: maxParallelism ?? DEFAULT_MAX_PARALLELISM,
+    fixesMaxParallelism: maxParallelism !== null,
     stateBytes: keys * (Number(given.get('--bytes-per-key') ?? 64) + 32),
     extraOperator,
     controlDirectory: given.get('--control-dir') ?? null,

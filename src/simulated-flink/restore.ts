@@ -40,7 +40,8 @@ export function notInitialized(text: string): JavaThrowable {
 }
 
 function reasonOf(text: string): JavaThrowable {
-  if (text.startsWith('Failed to rollback')) return throwable('java.lang.IllegalStateException', text)
+  if (/^(Failed to rollback|The state for task)/.test(text))
+    return throwable('java.lang.IllegalStateException', text)
   const missing = throwable('java.io.FileNotFoundException', text)
   return throwable('java.lang.RuntimeException', headline(missing), missing)
 }

@@ -8,7 +8,7 @@ import { writeMetadata } from '../metadata/write-metadata.ts'
 import type { CheckRestore } from './cluster.ts'
 import type { SharedFile, SimulatedJob } from './job.ts'
 import type { MetadataBytes, MetadataRequest } from './metadata-bytes.ts'
-import type { Operator } from './program.ts'
+import type { Operator, Vertex } from './program.ts'
 
 export const snapshotMetadata: MetadataBytes = (request) => {
   const metadata = buildSavepointMetadata({
@@ -104,12 +104,14 @@ export const checkRestore: CheckRestore = async (bytes, job, { location, allowNo
     const operator = known.get(id)
     if (operator === undefined && !allowNonRestoredState) throw new Error(notMapped(location, id))
     if (operator !== undefined && operator.maxParallelism !== maxParallelism) {
+      if (!job.program.fixesMaxParallelism) continue
       throw new Error(
         // Flink names its metadata object there, not the place.
         `Failed to rollback to checkpoint/savepoint Checkpoint Metadata. Max parallelism mismatch between checkpoint/savepoint state and new program. Cannot map operator ${id} with max parallelism ${maxParallelism} to new program with max parallelism ${operator.maxParallelism}. This indicates that the program has been changed in a non-compatible way after the checkpoint/savepoint.`,
       )
     }
   }
+  if (!job.program.fixesMaxParallelism) takeOverMaxParallelism(metadata, job)
   const shared = metadata.operatorStates.flatMap(({ id, subtasks }) =>
     subtasks.flatMap((subtask) =>
       subtask.finished ? [] : sharedFilesOf(id, subtask.index, subtask.managedKeyed),
@@ -117,6 +119,21 @@ export const checkRestore: CheckRestore = async (bytes, job, { location, allowNo
   )
   return { shared, total: readTotal(metadata, bytes, job) }
 }
+
+/** `StateAssignmentOperation.checkParallelismPreconditions`: a vertex has the one of the state that is assigned to it last. */
+function takeOverMaxParallelism({ operatorStates }: SnapshotMetadata, job: SimulatedJob): void {
+  for (const vertex of job.program.vertices) {
+    for (const { id, maxParallelism } of operatorStates) {
+      if (!vertex.operators.some((operator) => operator.id === id)) continue
+      if (maxParallelism < vertex.parallelism) throw new Error(notSpread(vertex, maxParallelism))
+      vertex.maxParallelism = maxParallelism
+      for (const operator of vertex.operators) operator.maxParallelism = maxParallelism
+    }
+  }
+}
+
+const notSpread = ({ id, parallelism }: Vertex, maxParallelism: number): string =>
+  `The state for task ${id} can not be restored. The maximum parallelism (${maxParallelism}) of the restored state is lower than the configured parallelism (${parallelism}). Please reduce the parallelism of the task to be lower or equal to the maximum parallelism.`
 
 function readTotal(metadata: SnapshotMetadata, bytes: Uint8Array, job: SimulatedJob): number | null {
   const operators = job.program.vertices.flatMap((vertex) => vertex.operators)

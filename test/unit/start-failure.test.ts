@@ -99,6 +99,35 @@ describe('why a job did not start', () => {
     }
   })
 
+  describe('native state of another backend, which RocksDB takes for its own', () => {
+    const PLACES = `
+\tat java.base/java.io.DataInputStream.readFully(DataInputStream.java:203)
+\tat org.apache.flink.api.common.typeutils.base.array.BytePrimitiveArraySerializer.deserialize(BytePrimitiveArraySerializer.java:82)
+\tat org.apache.flink.runtime.state.restore.FullSnapshotRestoreOperation$KeyGroupEntriesIterator.next(FullSnapshotRestoreOperation.java:298)
+\tat org.apache.flink.contrib.streaming.state.restore.RocksDBFullRestoreOperation.restoreKVStateData(RocksDBFullRestoreOperation.java:148)
+\t... 19 more`
+    const restoring = (header: string) =>
+      `${taskRestore('org.apache.flink.runtime.state.BackendBuildingException: Caught unexpected exception.')}\nCaused by: ${header}${PLACES}`
+
+    it.each([
+      'java.io.EOFException',
+      'java.lang.ArrayIndexOutOfBoundsException: Index 0 out of bounds for length 0',
+      'java.lang.NegativeArraySizeException: -83',
+    ])('does not fit: %s', (header) => {
+      const failure = classifyStartFailure(restoring(header))
+      expect(failure).toMatchObject({ code: 'RESTORE_INCOMPATIBLE' })
+      expect(failure.message).toMatch(/native format/)
+    })
+
+    it('is not suspected where the store fails while it is read', () => {
+      const failure = classifyStartFailure(restoring('java.net.SocketTimeoutException: Read timed out'))
+      expect(failure).toMatchObject({
+        code: 'PROGRAM_FAILED',
+        message: expect.stringContaining('Read timed out'),
+      })
+    })
+  })
+
   it.each([
     'java.lang.IllegalStateException: Unexpected state handle type, expected one of: class org.apache.flink.runtime.state.KeyGroupsStateHandle, but found: class org.apache.flink.runtime.state.IncrementalRemoteKeyedStateHandle.',
     'org.apache.flink.util.StateMigrationException: For heap backends, the new state serializer (org.acme.A@1) must not be incompatible with the old state serializer (org.acme.A@2).',
