@@ -116,6 +116,7 @@ export const createJobRepository = (db: Database): JobRepository =>
         // An attached job's run is somebody else's: forgetting the job leaves it alone.
         const user = (await findUnsettled(tx, id)) ?? (await findLiveRun(tx, id, { managedOnly: true }))
         if (user) return { usedBy: describeUser(user) }
+        await tx.schedule.deleteMany({ where: { namespaceId: scope.namespaceId, jobId: id } })
         await tx.job.update({ where: { id }, data: { ...version, deletedAt: version.updatedAt } })
         return 'deleted'
       }),

@@ -20,15 +20,17 @@ export type RequestSavepointPorts = {
   crashPoint: CrashPoint
 }
 
-type Request = Command<SavepointInput & { job: string }>
+/** A schedule asks as a person does, but nobody else may say that it was one. */
+export type ScheduledSavepoint = Command<Omit<SavepointInput, 'source'> & { source: 'SCHEDULE'; job: string }>
+type Request = Command<SavepointInput & { job: string }> | ScheduledSavepoint
 type Answer = Awaited<ReturnType<Services['requestSavepoint']>>
 
 /** Two lost races in a row are bad luck, five are a defect. */
 const MAX_RACES = 5
 
 export const requestSavepoint =
-  (ports: RequestSavepointPorts): Services['requestSavepoint'] =>
-  async (request) => {
+  (ports: RequestSavepointPorts) =>
+  async (request: Request): Promise<Answer> => {
     if (request.expiresAt !== undefined && Date.parse(request.expiresAt) <= Date.now()) {
       throw new DomainError('VALIDATION_FAILED', 'expiresAt lies in the past.', {
         errors: [{ pointer: '/body/expiresAt', detail: 'must be in the future' }],
