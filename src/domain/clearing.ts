@@ -1,5 +1,6 @@
 /** The vocabulary of clearing (`product.md` §1.4, §3, §5). */
 import type { SnapshotUse } from './references.ts'
+import type { CheckpointDirectoryFacts } from './retained-checkpoint.ts'
 import type { Reference, Snapshot } from './snapshot.ts'
 
 /** OBJECTS: everything below the owned prefix; FILES: a list; FLINK: its disposal call; FORGET: nothing is deleted. */
@@ -38,10 +39,27 @@ export type Clearing = {
   endedAt: string | null
 }
 
+/** A job's or a run's cluster, as far as it may forbid clearing. */
+export type ClearingCluster = Reference & {
+  observeOnly: boolean
+  /** Another cluster answers at its address, and nobody has confirmed it. */
+  identityChanged: boolean
+}
+
 export type ClearingFacts = {
   snapshot: Snapshot
   storage: (Reference & { provider: string; clearCheckpoints: boolean; uri: string }) | null
+  /** That of its job, and that of its run where it is another one. */
+  clusters: ClearingCluster[]
+  /** The run that made it has certainly ended (a LOST one: by a person's word); true when no run is known. */
+  runIsOver: boolean
   uses: SnapshotUse[]
+  /** Open start, stop or deploy that has taken it, or is taking it. */
+  openOperation: string | null
   /** Other snapshots, not Cleared, that need files below its owned prefix. */
   neededBy: { id: string; job: Reference }[]
+  /** Snapshots of runs that were restored from it and may have built on its files, of which nobody has looked inside. */
+  uninspected: string[]
+  /** Of a checkpoint of a run that we know. */
+  checkpointDirectory?: CheckpointDirectoryFacts | null
 }

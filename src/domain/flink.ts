@@ -106,6 +106,11 @@ export type SavepointAnswer =
   /** 404: this JobManager does not know the trigger id (now). It proves nothing. */
   | { kind: 'unknown' }
 
+export type DisposalTrigger =
+  | { kind: 'accepted'; triggerId: string }
+  | Extract<TriggerAnswer, { kind: 'refused' }>
+export type DisposalAnswer = Exclude<SavepointAnswer, { kind: 'completed' }> | { kind: 'completed' }
+
 export type CheckpointEntry = {
   id: number
   status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox'
 import {
   type ClusterSettings,
+  type DisposalAnswer,
   FLINK_JOB_STATES,
   type FlinkClusterInfo,
   type FlinkJob,
@@ -195,6 +196,16 @@ const Operation = Type.Object({
       ),
     }),
   ),
+})
+
+/** REST/handler/async/AsynchronousOperationInfo: an empty object when it went well, else its `failure-cause`. */
+export const readDisposalStatus: Reader<DisposalAnswer> = reader(Operation, ({ status, operation }) => {
+  if (status.id === 'IN_PROGRESS') return { kind: 'pending' }
+  if (status.id !== 'COMPLETED' || !operation) return undefined
+  const cause = operation['failure-cause'] ?? null
+  if (cause === null) return { kind: 'completed' }
+  const className = (cause.class ?? '').slice(0, 500)
+  return { kind: 'failed', failure: { className, text: shortenTrace(cause['stack-trace'] ?? '') } }
 })
 
 export const readSavepointStatus: Reader<SavepointAnswer> = reader(Operation, ({ status, operation }) => {

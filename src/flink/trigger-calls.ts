@@ -1,12 +1,21 @@
 /** What is asked of a running job: savepoint, stop, cancel. None is repeated here (`http.ts`). */
-import type { CancelAnswer, StopRequest, TriggerAnswer, TriggerRequest } from '../domain/flink.ts'
+import type {
+  CancelAnswer,
+  DisposalTrigger,
+  StopRequest,
+  TriggerAnswer,
+  TriggerRequest,
+} from '../domain/flink.ts'
 import type { FlinkClient } from '../ports/flink.ts'
 import { readAnswer, unreadable } from './answers.ts'
 import { type Ask, find, jobPath, readShape } from './asking.ts'
 import type { HttpRequest } from './http.ts'
-import { readSavepointStatus, readTriggered } from './responses.ts'
+import { readDisposalStatus, readSavepointStatus, readTriggered } from './responses.ts'
 
-type TriggerCalls = Pick<FlinkClient, 'triggerSavepoint' | 'readSavepoint' | 'stopJob' | 'cancelJob'>
+type TriggerCalls = Pick<
+  FlinkClient,
+  'triggerSavepoint' | 'readSavepoint' | 'stopJob' | 'cancelJob' | 'disposeSavepoint' | 'readDisposal'
+>
 
 export function createTriggerCalls(ask: Ask): TriggerCalls {
   async function trigger(request: HttpRequest, triggerId: string): Promise<TriggerAnswer> {
@@ -23,6 +32,20 @@ export function createTriggerCalls(ask: Ask): TriggerCalls {
     async readSavepoint(job, triggerId) {
       const path = jobPath(job, `/savepoints/${encodeURIComponent(triggerId)}`)
       return (await find(ask, path, readSavepointStatus)) ?? { kind: 'unknown' }
+    },
+    async disposeSavepoint(location): Promise<DisposalTrigger> {
+      const body = JSON.stringify({ 'savepoint-path': location })
+      const request: HttpRequest = { method: 'POST', path: '/savepoint-disposal', body }
+      const answer = readAnswer(request, await ask(request))
+      if (answer.kind === 'ok') {
+        return { kind: 'accepted', triggerId: readShape(request, answer.body, readTriggered) }
+      }
+      const httpStatus = answer.kind === 'unknown' ? 404 : answer.httpStatus
+      return { kind: 'refused', httpStatus, text: answer.text }
+    },
+    async readDisposal(triggerId) {
+      const path = `/savepoint-disposal/${encodeURIComponent(triggerId)}`
+      return (await find(ask, path, readDisposalStatus)) ?? { kind: 'unknown' }
     },
     async cancelJob(job): Promise<CancelAnswer> {
       const request: HttpRequest = { method: 'PATCH', path: jobPath(job, '?mode=cancel') }

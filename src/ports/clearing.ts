@@ -7,13 +7,22 @@ import type {
   ClearingReason,
 } from '../domain/clearing.ts'
 import type { Protection } from '../domain/protection.ts'
+import type { CheckpointDirectoryFacts, CheckpointDirectoryUser } from '../domain/retained-checkpoint.ts'
+import type { Snapshot } from '../domain/snapshot.ts'
 import type { ClusterAddress } from './flink.ts'
 import type { Scope } from './scope.ts'
 import type { StorageAddress } from './storage.ts'
 
 export interface ProtectionRepository {
-  /** The protected snapshots of a job, by id, each with every reason. Bounded: whatever the job's history is. */
-  ofJob(scope: Scope, jobId: string): Promise<Map<string, Protection[]>>
+  /**
+   * The protected snapshots of a job, by id, each with every reason. Bounded: whatever the job's history is. `instead`: as if
+   * this rule were saved (null: the default window); without it the rule that holds.
+   */
+  ofJob(
+    scope: Scope,
+    jobId: string,
+    instead?: { rollbackWindowSeconds: number | null },
+  ): Promise<Map<string, Protection[]>>
 }
 
 export type NewClearing = {
@@ -26,7 +35,15 @@ export type NewClearing = {
   message: string | null
   forced: boolean
   requestedBy: string
+  /** The version of the snapshot that was decided about: whoever begins to use a snapshot writes its row. */
+  etag: string
+  /** For these it is spared no longer: they must all still be restorable, so that no two clearings rely on each other. */
+  witnesses: readonly string[]
 }
+
+/** One object of a list: its key below the prefix, and in a bucket that keeps versions the one version that is meant. */
+export type ClearingEntry = { key: string; versionId: string | null }
+export type ClearingBatch = { number: number; entries: ClearingEntry[] }
 
 /** A clearing claimed for one worker. */
 export type ClearingWork = {
@@ -39,13 +56,50 @@ export type ClearingWork = {
   prefix: string | null
   location: string | null
   storage: StorageAddress | null
+  /** That of its job. */
   cluster: ClusterAddress | null
+  /** Nothing is cleared while a cluster of its job or its run says so. */
+  blocked: 'OBSERVE_ONLY' | 'CLUSTER_IDENTITY_CHANGED' | null
   phase: ClearingPhase
   foundEmpty: number
   triggerId: string | null
   askedAt: Date | null
   tries: number
   lease: string
+}
+
+/** Each write needs the lease, renews it, and answers false when it is lost: then nothing was written. */
+export interface ClearingWorkRepository {
+  claimDue(limit: number): Promise<ClearingWork[]>
+  renew(work: ClearingWork): Promise<boolean>
+  /** Number 0 holds every `_metadata`. Written again it is replaced. */
+  saveBatch(work: ClearingWork, batch: ClearingBatch): Promise<boolean>
+  /** The list is complete: batches beyond `batches` are of an earlier try and go; from here on is deleted. */
+  completeList(
+    work: ClearingWork,
+    /** `note`: what a person should know of what is left, shown as the message; the one that stands when not given. */
+    list: { batches: number; objects: number; bytes: number; note?: string | null },
+  ): Promise<boolean>
+  /** Those that are not done, the first ones. */
+  readBatches(work: ClearingWork, which: 'metadata' | 'others', limit: number): Promise<ClearingBatch[]>
+  /** What was not deleted stays in the batch. */
+  recordBatch(
+    work: ClearingWork,
+    batch: { number: number; deleted: number; left: readonly ClearingEntry[] },
+  ): Promise<boolean>
+  moveOn(work: ClearingWork, to: { phase: ClearingPhase; foundEmpty?: number }): Promise<boolean>
+  /** Committed before Flink is asked to dispose of the savepoint; forgets the trigger of an earlier try. */
+  markAsked(work: ClearingWork): Promise<Date | null>
+  markAccepted(work: ClearingWork, triggerId: string): Promise<boolean>
+  /** Gives the lease back; `error` is shown until something goes well again. */
+  release(
+    work: ClearingWork,
+    next: { inMs: number; tries: number; error: { code: string; message: string } | null },
+  ): Promise<boolean>
+  /** Clearing → Cleared with its transition and event; the list of its files goes. */
+  end(work: ClearingWork, reason: 'CLEARED' | 'FORGOTTEN'): Promise<boolean>
+  /** Of these normalised locations those that another snapshot of the namespace, not Cleared, has. */
+  findOthersAt(work: ClearingWork, locationKeys: readonly string[]): Promise<string[]>
 }
 
 export interface ClearingRepository {
@@ -57,4 +111,25 @@ export interface ClearingRepository {
    * checks again that nobody has begun to use the snapshot since `readFacts`. false: look again.
    */
   begin(scope: Scope, clearing: NewClearing): Promise<boolean>
+  /** Of these snapshots those that are not, or no longer, Clearing. */
+  findCleared(ids: readonly string[]): Promise<string[]>
+}
+
+export interface CheckpointDirectoryRepository {
+  /**
+   * Who may use the directory that this checkpoint lies in; `heirs`: other Flink job ids whose checkpoints may name its
+   * files. null when it is no checkpoint of a known run in this namespace.
+   */
+  read(scope: Scope, snapshotId: string): Promise<(CheckpointDirectoryFacts & { heirs: string[] }) | null>
+  /** Present snapshots that may need files of that directory and were never looked into, at most 501, the newest first. */
+  listUninspected(
+    scope: Scope,
+    snapshotId: string,
+  ): Promise<Pick<Snapshot, 'id' | 'status' | 'location' | 'storage' | 'verdict'>[]>
+  /** A run that is not certainly over, with a checkpoint at one of these normalised locations. */
+  findLiveAmong(scope: Scope, locationKeys: readonly string[]): Promise<CheckpointDirectoryUser | null>
+  /** The snapshot whose clearing below the same directory was asked for before this one, and has not ended. */
+  findClearingBefore(scope: Scope, clearingId: string): Promise<string | null>
+  /** The database's. */
+  findRequestedAt(scope: Scope, clearingId: string): Promise<Date | null>
 }

@@ -5,6 +5,8 @@ import type {
   CheckpointPoll,
   CheckpointStatistics,
   ClusterSettings,
+  DisposalAnswer,
+  DisposalTrigger,
   FlinkClusterInfo,
   FlinkJob,
   JobException,
@@ -50,6 +52,13 @@ export interface FlinkClient {
   readSavepoint(flinkJobId: string, triggerId: string): Promise<SavepointAnswer>
   /** POST /jobs/:id/stop with our own trigger id; the result is that of `readSavepoint`. Never retried by the client. */
   stopJob(request: StopRequest): Promise<TriggerAnswer>
+  /**
+   * POST /savepoint-disposal: Flink makes the trigger id, and a repeat is a new operation. It does not ask whether the path is a
+   * savepoint: never for a checkpoint. Never retried by the client.
+   */
+  disposeSavepoint(location: string): Promise<DisposalTrigger>
+  /** GET /savepoint-disposal/:triggerid. */
+  readDisposal(triggerId: string): Promise<DisposalAnswer>
   /** PATCH /jobs/:id?mode=cancel. May be repeated. */
   cancelJob(flinkJobId: string): Promise<CancelAnswer>
   /** GET /jars. */

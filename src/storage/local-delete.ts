@@ -1,8 +1,8 @@
-import { rmdir, unlink } from 'node:fs/promises'
+import { lstat, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Location, relativeSegments } from '../domain/location.ts'
 import type { DeleteFailure } from '../ports/storage.ts'
-import { findUnsafe, requireInside } from './guard.ts'
+import { findUnsafe, requireInside, requireObjectBelow } from './guard.ts'
 import { codeOf, isMissing } from './local-errors.ts'
 import { isPathInside, resolveEntry, resolveTarget } from './local-paths.ts'
 
@@ -58,5 +58,33 @@ async function removeEmptyFolders(realRoot: string, deepest: string): Promise<vo
     } catch {
       return // not empty, or not ours to remove: the files are gone, which is what was asked
     }
+  }
+}
+
+/**
+ * Removes the empty folders below and including this one. A folder that is reached through a link is left alone. Answers
+ * whether nothing of it is left.
+ */
+export async function removeFolders(realRoot: string, root: Location, folder: Location): Promise<boolean> {
+  requireObjectBelow(root, folder)
+  const path = await resolveEntry(realRoot, root, folder)
+  if (path === null) return true
+  if (path !== join(realRoot, ...relativeSegments(root, folder))) return false
+  return removeTree(path)
+}
+
+/** Depth first; a file, a link or anything else that is no folder stays, and with it every folder above it. */
+async function removeTree(path: string): Promise<boolean> {
+  try {
+    if (!(await lstat(path)).isDirectory()) return false
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (!entry.isDirectory() || !(await removeTree(join(path, entry.name)))) return false
+    }
+    await rmdir(path)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return true
+    if (codeOf(error) === 'ENOTEMPTY') return false
+    throw error
   }
 }

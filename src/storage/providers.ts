@@ -16,6 +16,8 @@ type Profile = {
   deleteIntegrity: 'crc32' | 'content-md5'
   /** Keys per DeleteObjects; 1000 is the most the protocol allows. */
   deleteBatchSize: number
+  /** Storage classes that must be brought back before they can be read, in upper case. */
+  archiveClasses: readonly string[]
 }
 
 const PROFILES: Readonly<Record<S3Provider, Profile>> = {
@@ -25,6 +27,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: null,
     deleteIntegrity: 'crc32',
     deleteBatchSize: 1000,
+    archiveClasses: ['GLACIER', 'DEEP_ARCHIVE'],
   },
   oss: {
     addressing: 'only-virtual-hosted',
@@ -32,6 +35,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: null,
     deleteIntegrity: 'content-md5',
     deleteBatchSize: 1000,
+    archiveClasses: ['ARCHIVE', 'COLDARCHIVE', 'DEEPCOLDARCHIVE', 'GLACIER'],
   },
   cos: {
     addressing: 'virtual-hosted', // buckets older than 2024 still take paths
@@ -39,6 +43,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: null,
     deleteIntegrity: 'content-md5',
     deleteBatchSize: 1000,
+    archiveClasses: ['ARCHIVE', 'DEEP_ARCHIVE'],
   },
   obs: {
     addressing: 'virtual-hosted',
@@ -46,6 +51,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: null,
     deleteIntegrity: 'content-md5',
     deleteBatchSize: 1000,
+    archiveClasses: ['COLD', 'GLACIER', 'DEEP_ARCHIVE'],
   },
   gcs: {
     addressing: 'virtual-hosted',
@@ -53,6 +59,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: 'auto',
     deleteIntegrity: 'content-md5',
     deleteBatchSize: 1000,
+    archiveClasses: [], // its ARCHIVE is read like any other
   },
   minio: {
     addressing: 'path',
@@ -60,13 +67,15 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     defaultRegion: 'us-east-1',
     deleteIntegrity: 'content-md5',
     deleteBatchSize: 1000,
+    archiveClasses: [], // what it has moved elsewhere is read through it
   },
   generic: {
     addressing: 'path',
     endpoint: 'required',
     defaultRegion: 'us-east-1',
     deleteIntegrity: 'content-md5',
-    deleteBatchSize: 500, // unknown stores are often slow ones
+    deleteBatchSize: 1000, // one that is too slow for it gets smaller ones (delete-batches.ts)
+    archiveClasses: ['GLACIER', 'DEEP_ARCHIVE', 'ARCHIVE'],
   },
 }
 
@@ -77,6 +86,7 @@ export type Addressing = {
   pathStyle: boolean
   deleteIntegrity: Profile['deleteIntegrity']
   deleteBatchSize: number
+  archiveClasses: readonly string[]
 }
 
 const refuse = (property: string, detail: string): never => {
@@ -98,6 +108,7 @@ export function resolveAddressing(provider: S3Provider, address: StorageAddress)
     pathStyle: address.pathStyle ?? profile.addressing === 'path',
     deleteIntegrity: profile.deleteIntegrity,
     deleteBatchSize: profile.deleteBatchSize,
+    archiveClasses: profile.archiveClasses,
   }
 }
 

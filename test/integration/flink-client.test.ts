@@ -441,6 +441,53 @@ describe('a trigger', () => {
   })
 })
 
+describe('a disposal', () => {
+  const LOCATION = 's3://b/sp/1/savepoint-abcdef-0123456789ab'
+  const answering = async (status: number, body: unknown) => {
+    const asked: unknown[] = []
+    const port = await serve(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      asked.push(`${request.method} ${request.url}`, Buffer.concat(chunks).toString())
+      json(response, body, status)
+    })
+    return { client: connect(port), asked }
+  }
+  const cause = {
+    class: 'java.io.IOException',
+    'stack-trace': 'java.io.IOException: Permission denied\n\tat a.B',
+  }
+
+  it('is asked for by its path, and has an id of Flink', async () => {
+    const { client, asked } = await answering(200, { 'request-id': 'e'.repeat(32) })
+    expect(await client.disposeSavepoint(LOCATION)).toEqual({ kind: 'accepted', triggerId: 'e'.repeat(32) })
+    expect(asked).toEqual(['POST /savepoint-disposal', JSON.stringify({ 'savepoint-path': LOCATION })])
+  })
+
+  it('may be refused', async () => {
+    const { client } = await answering(400, {
+      errors: ['Field savepoint-path must not be omitted or be null.'],
+    })
+    expect(await client.disposeSavepoint('')).toMatchObject({ kind: 'refused', httpStatus: 400 })
+  })
+
+  it.each([
+    [200, { status: { id: 'IN_PROGRESS' } }, { kind: 'pending' }],
+    [200, { status: { id: 'COMPLETED' }, operation: {} }, { kind: 'completed' }],
+    [200, { status: { id: 'COMPLETED' }, operation: { 'failure-cause': cause } }, { kind: 'failed' }],
+    [404, { errors: ['Operation not found under key: x'] }, { kind: 'unknown' }],
+  ])('is done when its result is COMPLETED without a cause: %i %j', async (status, body, read) => {
+    const { client, asked } = await answering(status, body)
+    expect(await client.readDisposal('e'.repeat(32))).toMatchObject(read)
+    expect(asked[0]).toBe(`GET /savepoint-disposal/${'e'.repeat(32)}`)
+  })
+
+  it('that is COMPLETED without saying how is no answer', async () => {
+    const { client } = await answering(200, { status: { id: 'COMPLETED' } })
+    expect((await failure(client.readDisposal('e'.repeat(32)))).kind).toBe('unreadable')
+  })
+})
+
 describe('numbers', () => {
   it('of 64 bits are read as unknown, not as wrong ones', async () => {
     const config =

@@ -38,7 +38,7 @@ it.each([
     { endpoint: 'http://minio:9000', pathStyle: false },
     { pathStyle: false, deleteIntegrity: 'content-md5' },
   ],
-  ['generic', { endpoint: 'https://s3.example.org' }, { pathStyle: true, deleteBatchSize: 500 }],
+  ['generic', { endpoint: 'https://s3.example.org' }, { pathStyle: true, deleteBatchSize: 1000 }],
 ] as const)('speaks to %s with %j as its profile says', (provider, overrides, expected) => {
   expect(addressing(provider, overrides)).toMatchObject(expected)
 })

@@ -1,0 +1,247 @@
+/**
+ * The worker's side of clearing. A claim gives a lease token; every later write carries it, so a worker that slept past its
+ * lease changes nothing. What is to be deleted is kept in batches, complete before the first of it goes.
+ */
+import type { ClearingEntry, ClearingWork, ClearingWorkRepository } from '../ports/clearing.ts'
+import { toClusterAddress, toStorageAddress } from './addresses.ts'
+import type { Database, Row } from './client.ts'
+
+export type ClearingWorkOptions = { leaseMs: number; newLease: () => string; workerName: string }
+
+export function createClearingWorkRepository(
+  db: Database,
+  { leaseMs, newLease, workerName }: ClearingWorkOptions,
+): ClearingWorkRepository {
+  /** `set` of the clearing's row, from $4 on. */
+  const write = async (
+    work: ClearingWork,
+    set: string,
+    values: readonly unknown[] = [],
+  ): Promise<boolean> => {
+    const rows = await db.sql(
+      `update clearing set ${set ? `${set}, ` : ''}${RENEWED} where ${HELD} returning id`,
+      [work.id, work.lease, leaseMs, ...values],
+    )
+    return rows.length === 1
+  }
+  return {
+    claimDue: async (limit) => {
+      const rows = await db.sql<WorkRow>(CLAIM_DUE, [newLease(), leaseMs, limit], 'claim-due-clearings')
+      return rows.map(toWork)
+    },
+
+    renew: (work) => write(work, ''),
+
+    saveBatch: async (work, { number, entries }) => {
+      const rows = await db.sql(
+        SAVE_BATCH,
+        [work.id, work.lease, leaseMs, number, JSON.stringify(entries.map(toJson))],
+        'save-clearing-batch',
+      )
+      return rows.length === 1
+    },
+
+    completeList: async (work, { batches, objects, bytes, note = null }) => {
+      const rows = await db.sql(COMPLETE_LIST, [work.id, work.lease, leaseMs, batches, objects, bytes, note])
+      return rows.length === 1
+    },
+
+    readBatches: async (work, which, limit) => {
+      const rows = await db.sql<{ number: number; locations: EntryJson[] }>(
+        `select number, locations from clearing_batch
+         where clearing_id = $1::uuid and namespace_id = $2::uuid and done_at is null
+           and number ${which === 'metadata' ? '=' : '>'} 0 order by number limit $3`,
+        [work.id, work.namespaceId, limit],
+      )
+      return rows.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
+    },
+
+    recordBatch: async (work, { number, deleted, left }) => {
+      const rows = await db.sql(
+        RECORD_BATCH,
+        [work.id, work.lease, leaseMs, number, deleted, JSON.stringify(left.map(toJson)), left.length === 0],
+        'record-clearing-batch',
+      )
+      return rows.length === 1
+    },
+
+    moveOn: (work, { phase, foundEmpty = 0 }) =>
+      write(work, `phase = $4, found_empty = $5, ${WENT_WELL}`, [phase, foundEmpty]),
+
+    markAsked: async (work) => {
+      const [row] = await db.sql<{ asked_at: string }>(
+        `update clearing set asked_at = now(), trigger_id = null, ${RENEWED} where ${HELD} returning asked_at`,
+        [work.id, work.lease, leaseMs],
+      )
+      return row ? new Date(row.asked_at) : null
+    },
+
+    markAccepted: (work, triggerId) => write(work, `trigger_id = $4, phase = 'DELETING'`, [triggerId]),
+
+    release: async (work, { inMs, tries, error }) => {
+      const rows = await db.sql(
+        `update clearing set next_action_at = now() + make_interval(secs => $3::float8 / 1000), tries = $4,
+           error_code = $5, error_message = $6, error_at = case when $5::text is null then null else now() end,
+           lease_token = null, lease_until = null
+         where id = $1::uuid and lease_token = $2::uuid and ended_at is null returning id`,
+        [work.id, work.lease, inMs, tries, error?.code ?? null, error?.message.slice(0, 2_000) ?? null],
+        'release-clearing',
+      )
+      return rows.length === 1
+    },
+
+    end: async (work, reason) => {
+      const rows = await db.sql(END, [work.id, work.lease, reason, workerName], 'end-clearing')
+      return rows.length === 1
+    },
+
+    findOthersAt: async (work, locationKeys) => {
+      const rows = await db.sql<{ id: string }>(
+        `select id from snapshot where namespace_id = $1::uuid and location_key = any($2::text[]) and status <> 'Cleared'
+           and id is distinct from $3::uuid limit 20`,
+        [work.namespaceId, locationKeys, work.snapshotId],
+      )
+      return rows.map(({ id }) => id)
+    },
+  }
+}
+
+const HELD = `id = $1::uuid and lease_token = $2::uuid and lease_until > now() and ended_at is null`
+const RENEWED = `lease_until = now() + make_interval(secs => $3::float8 / 1000)`
+const WENT_WELL = `tries = 0, error_code = null, error_message = null, error_at = null`
+
+/** A key alone is a text: most lists are long, and most buckets keep no versions. */
+type EntryJson = string | [key: string, versionId: string]
+const toJson = ({ key, versionId }: ClearingEntry): EntryJson => (versionId === null ? key : [key, versionId])
+const fromJson = (json: EntryJson): ClearingEntry =>
+  typeof json === 'string' ? { key: json, versionId: null } : { key: json[0], versionId: json[1] }
+
+// ---------------------------------------------------------------------------------------------------- claim
+
+type WorkRow = Row & {
+  id: string
+  namespace_id: string
+  namespace: string
+  subject: ClearingWork['subject']
+  snapshot_id: string | null
+  method: ClearingWork['method']
+  prefix: string | null
+  phase: ClearingWork['phase']
+  found_empty: number
+  trigger_id: string | null
+  asked_at: string | null
+  tries: number
+  lease_token: string
+  location: string | null
+  blocked: ClearingWork['blocked']
+  cluster_id: string | null
+  url: string
+  auth: NonNullable<ClearingWork['cluster']>['auth']
+  storage_id: string | null
+  uri: string
+  provider: NonNullable<ClearingWork['storage']>['provider']
+  endpoint: string | null
+  region: string | null
+  path_style: boolean | null
+  credentials: NonNullable<ClearingWork['storage']>['credentials']
+}
+
+/** Instants are kept to the millisecond, rounded: what is due now may stand half of one in the future. */
+const CLAIM_DUE = `
+  with chosen as (
+    select id from clearing
+    where next_action_at <= now() + interval '1 ms' and (lease_until is null or lease_until < now())
+    order by next_action_at limit $3 for update skip locked),
+  claimed as (
+    update clearing c set lease_token = $1::uuid, lease_until = now() + make_interval(secs => $2::float8 / 1000)
+    from chosen where c.id = chosen.id
+    returning c.*)
+  select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty,
+    w.trigger_id, w.asked_at, w.tries, w.lease_token, s.location,
+    (select case when bool_or(b.mode = 'OBSERVE_ONLY') then 'OBSERVE_ONLY'
+        when bool_or(b.changed_to is not null and not b.follow_identity) then 'CLUSTER_IDENTITY_CHANGED' end
+      from cluster b where b.namespace_id = w.namespace_id and b.id in (j.cluster_id, r.cluster_id)) as blocked,
+    c.id as cluster_id, c.url, c.auth,
+    st.id as storage_id, st.uri, st.provider, st.endpoint, st.region, st.path_style, st.credentials
+  from claimed w
+    join namespace n on n.id = w.namespace_id
+    left join snapshot s on s.id = w.snapshot_id and s.namespace_id = w.namespace_id
+    left join job j on j.id = s.job_id
+    left join run r on r.id = s.run_id
+    left join cluster c on c.id = j.cluster_id
+    left join storage st on st.id = w.storage_id`
+
+const toWork = (row: WorkRow): ClearingWork => ({
+  id: row.id,
+  namespaceId: row.namespace_id,
+  namespace: row.namespace,
+  subject: row.subject,
+  snapshotId: row.snapshot_id,
+  method: row.method,
+  prefix: row.prefix,
+  location: row.location,
+  storage:
+    row.storage_id === null
+      ? null
+      : toStorageAddress({ ...row, id: row.storage_id, pathStyle: row.path_style }),
+  cluster: row.cluster_id === null ? null : toClusterAddress({ ...row, id: row.cluster_id }),
+  blocked: row.blocked,
+  phase: row.phase,
+  foundEmpty: row.found_empty,
+  triggerId: row.trigger_id,
+  askedAt: row.asked_at === null ? null : new Date(row.asked_at),
+  tries: row.tries,
+  lease: row.lease_token,
+})
+
+// -------------------------------------------------------------------------------------------------- batches
+
+const held = (columns: string): string => `
+  held as (update clearing set ${columns}${RENEWED} where ${HELD} returning id, namespace_id)`
+
+const SAVE_BATCH = `
+  with ${held('')}
+  insert into clearing_batch (namespace_id, clearing_id, number, locations)
+  select namespace_id, id, $4::int, $5::jsonb from held
+  on conflict (clearing_id, number) do update set locations = excluded.locations, done_at = null
+  returning number`
+
+/** Listed again because something lingered, it is still the same objects: the larger figure stays. */
+const COMPLETE_LIST = `
+  with ${held(`phase = 'DELETING_METADATA', found_empty = 0, objects = greatest(objects, $5::bigint),
+    bytes = greatest(bytes, $6::bigint), message = coalesce($7, message), ${WENT_WELL}, `)},
+  surplus as (
+    delete from clearing_batch b using held where b.clearing_id = held.id and b.number > $4::int)
+  select id from held`
+
+const RECORD_BATCH = `
+  with ${held('deleted = least(objects, deleted + $5::bigint), ')},
+  written as (
+    update clearing_batch b set locations = case when $7::boolean then '[]'::jsonb else $6::jsonb end,
+      done_at = case when $7::boolean then now() end
+    from held where b.clearing_id = held.id and b.number = $4::int)
+  select id from held`
+
+/** The batches are nobody's any more: a finished clearing costs one row. */
+const END = `
+  with done as (
+    update clearing set phase = 'DONE', ended_at = now(), next_action_at = null, ${WENT_WELL},
+      lease_token = null, lease_until = null
+    where ${HELD}
+    returning id, namespace_id, snapshot_id, reason, message, requested_by, objects, deleted, bytes),
+  emptied as (delete from clearing_batch b using done where b.clearing_id = done.id),
+  cleared as (
+    update snapshot s set status = 'Cleared', reason = $3, message = done.message, verdict = null,
+      row_version = s.row_version + 1, updated_at = now()
+    from done where s.id = done.snapshot_id and s.namespace_id = done.namespace_id and s.status = 'Clearing'
+    returning s.id, s.namespace_id, s.job_id, s.kind, s.source, s.reason, s.message),
+  moved as (
+    insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
+    select namespace_id, id, 'Clearing', 'Cleared', reason, message, $4 from cleared),
+  told as (
+    insert into history.event (namespace_id, type, job_id, snapshot_id, data)
+    select c.namespace_id, 'snapshot.status', c.job_id, c.id,
+      jsonb_build_object('from', 'Clearing', 'to', 'Cleared', 'reason', c.reason, 'kind', c.kind, 'source', c.source,
+        'clearing', done.reason, 'deleted', done.deleted, 'objects', done.objects, 'bytes', done.bytes)
+    from cleared c, done)
+  select id from done`

@@ -1,0 +1,287 @@
+/**
+ * Clearing as it is asked for and shown. What a decision goes by is read in one statement; the snapshot is marked in a
+ * transaction that locks it first: whoever begins to use a snapshot locks or writes its row too (`lifecycle-work.ts` SUBMIT,
+ * a copy), so one of both sees the other. The worker's side stands in `clearing-work.ts`.
+ */
+import type { Clearing, ClearingCluster, ClearingFacts } from '../domain/clearing.ts'
+import { DomainError } from '../domain/errors.ts'
+import { parseLocation } from '../domain/location.ts'
+import { LIFECYCLE_KINDS } from '../domain/operation.ts'
+import { listUses } from '../domain/references.ts'
+import { isUuidShaped } from '../domain/resource-name.ts'
+import { folderKey } from '../domain/snapshot-files.ts'
+import { type SnapshotStatus, statusesBefore } from '../domain/snapshot-status.ts'
+import type { CheckpointDirectoryRepository, ClearingRepository, NewClearing } from '../ports/clearing.ts'
+import type { InspectionRepository } from '../ports/inspections.ts'
+import type { ReferenceRepository } from '../ports/runs.ts'
+import type { Scope } from '../ports/scope.ts'
+import { type Database, type Row, violatedConstraint } from './client.ts'
+import { constraintOf, withDomainErrors } from './errors.ts'
+import type { Prisma } from './generated/client.ts'
+import { RUN_HAS_ENDED } from './lifecycles.ts'
+import { type ReferenceRow, readReferences } from './references.ts'
+import { RESTORABLE } from './restorable.ts'
+import { inTransaction } from './row-lock.ts'
+import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'
+
+/** One more than are looked into for one request. */
+const UNINSPECTED_READ = 21
+const NEEDERS_NAMED = 20
+
+type Others = {
+  references: ReferenceRepository
+  inspections: Pick<InspectionRepository, 'listNeedersBelow'>
+  checkpointDirectories: Pick<CheckpointDirectoryRepository, 'read'>
+}
+
+export const createClearingRepository = (db: Database, others: Others): ClearingRepository =>
+  withDomainErrors({
+    async readFacts(scope, snapshotId) {
+      if (!isUuidShaped(snapshotId)) return null
+      const [row] = await db.sql<FactsRow>(FACTS, [snapshotId, scope.namespaceId], 'clearing-facts')
+      if (!row) return null
+      const references = await others.references.read(scope, snapshotId)
+      if (!references) return null
+      const folder = ownedFolder(row.owned_prefix)
+      const needers =
+        folder === null
+          ? []
+          : await others.inspections.listNeedersBelow(scope, folder, snapshotId, NEEDERS_NAMED)
+      const facts = toFacts(
+        row,
+        listUses(references),
+        needers.map(({ id, job }) => ({ id, job })),
+      )
+      if (facts.snapshot.kind !== 'CHECKPOINT') return facts
+      return { ...facts, checkpointDirectory: await others.checkpointDirectories.read(scope, snapshotId) }
+    },
+
+    async find({ namespaceId }, snapshotId) {
+      if (!isUuidShaped(snapshotId)) return null
+      const [row] = await db.sql<ClearingRow>(FIND, [snapshotId, namespaceId])
+      return row ? toClearing(row) : null
+    },
+
+    async begin(scope, clearing) {
+      try {
+        return await inTransaction(db, (tx) => beginIn(tx, scope, clearing))
+      } catch (error) {
+        const constraint = constraintOf(error) ?? violatedConstraint(error)
+        if (constraint === 'clearing_prefix_key') {
+          throw new DomainError('SNAPSHOT_IN_USE', 'Its directory is being cleared for another snapshot.', {
+            cause: error,
+          })
+        }
+        throw error
+      }
+    },
+
+    async findCleared(ids) {
+      const rows = await db.sql<{ id: string }>(
+        `select id from snapshot where id = any($1::uuid[]) and status <> 'Clearing'`,
+        [ids],
+        'find-cleared',
+      )
+      return rows.map(({ id }) => id)
+    },
+  })
+
+// --------------------------------------------------------------------------------------------------- facts
+
+type FactsRow = SnapshotRow & {
+  storage_uri: string | null
+  storage_provider: string
+  clear_checkpoints: boolean
+  clusters: ClearingCluster[]
+  run_is_over: boolean
+  open_operation: string | null
+  uninspected: string[]
+}
+
+/** A prefix that is no location owns nothing: the decision refuses it. */
+function ownedFolder(prefix: string | null): string | null {
+  if (prefix === null) return null
+  try {
+    return folderKey(parseLocation(prefix))
+  } catch (error) {
+    if (error instanceof DomainError) return null
+    throw error
+  }
+}
+
+const toFacts = (
+  row: FactsRow,
+  uses: ClearingFacts['uses'],
+  neededBy: ClearingFacts['neededBy'],
+): ClearingFacts => ({
+  snapshot: toSnapshot(row),
+  storage:
+    row.storage_id !== null && row.storage_name !== null && row.storage_uri !== null
+      ? {
+          id: row.storage_id,
+          name: row.storage_name,
+          uri: row.storage_uri,
+          provider: row.storage_provider,
+          clearCheckpoints: row.clear_checkpoints,
+        }
+      : null,
+  clusters: row.clusters,
+  runIsOver: row.run_is_over,
+  uses,
+  openOperation: row.open_operation,
+  neededBy,
+  uninspected: row.uninspected,
+})
+
+const LIFECYCLES = LIFECYCLE_KINDS.map((kind) => `'${kind}'`).join(', ')
+
+/**
+ * `uninspected`: a run that was restored from it may have built on its files, unless it said NO_CLAIM (then its first
+ * checkpoint is a full one: FLINK-25195). So may every later snapshot of that job; what they need says their `_metadata`.
+ */
+const FACTS = `
+  select ${SNAPSHOT_COLUMNS}, st.uri as storage_uri, st.provider as storage_provider, st.clear_checkpoints,
+    (select json_agg(json_build_object('id', c.id, 'name', c.name, 'observeOnly', c.mode = 'OBSERVE_ONLY',
+        'identityChanged', c.changed_to is not null and not c.follow_identity) order by c.name)
+      from cluster c where c.namespace_id = s.namespace_id and c.id in (j.cluster_id, r.cluster_id)) as clusters,
+    r.id is null or ${RUN_HAS_ENDED} as run_is_over,
+    (select o.id from operation o where o.job_id = s.job_id and o.namespace_id = s.namespace_id and o.ended_at is null
+      and o.kind in (${LIFECYCLES}) and o.snapshot_id = s.id limit 1) as open_operation,
+    array(select n.id::text from (
+        select q.job_id, min(q.started_at) as since from (
+          select id, job_id, started_at from run where namespace_id = s.namespace_id and restored_key = s.location_key
+            and claim_mode is distinct from 'NO_CLAIM'
+          union
+          select id, job_id, started_at from run where namespace_id = s.namespace_id and restored_snapshot_id = s.id
+            and claim_mode is distinct from 'NO_CLAIM') q
+        group by q.job_id) f
+        join snapshot n on n.job_id = f.job_id and n.namespace_id = s.namespace_id and n.status = 'Present'
+          and n.id <> s.id and n.created_at >= f.since and n.location is not null
+      where s.owned_prefix is not null
+        and not exists (select 1 from snapshot_inspection i where i.snapshot_id = n.id and i.namespace_id = n.namespace_id)
+      order by n.created_at desc, n.id desc limit ${UNINSPECTED_READ}) as uninspected
+  from snapshot s ${SNAPSHOT_JOINS}
+    left join run r on r.id = s.run_id and r.namespace_id = s.namespace_id
+  where s.id = $1::uuid and s.namespace_id = $2::uuid`
+
+// --------------------------------------------------------------------------------------------------- begin
+
+type Locked = { id: string; status: SnapshotStatus; row_version: number; restorable: boolean }
+
+/** Locked in the order of their ids: two clearings that rely on each other's snapshots wait, and never in a circle. */
+const LOCK = `
+  select s.id::text as id, s.status, s.row_version, (${RESTORABLE}) as restorable from snapshot s
+  where s.namespace_id = $1::uuid and s.id = any($2::uuid[]) order by s.id for update of s`
+
+async function beginIn(tx: Prisma.TransactionClient, scope: Scope, clearing: NewClearing): Promise<boolean> {
+  const { snapshotId, witnesses } = clearing
+  const locked = await tx.$queryRawUnsafe<Locked[]>(LOCK, scope.namespaceId, [snapshotId, ...witnesses])
+  const own = locked.find(({ id }) => id === snapshotId)
+  if (!own || !statusesBefore('Clearing').includes(own.status) || String(own.row_version) !== clearing.etag) {
+    return false
+  }
+  const standing = locked.filter(({ id, restorable }) => id !== snapshotId && restorable)
+  if (standing.length !== new Set(witnesses).size) return false
+  // A statement of its own after the lock: it sees what committed while we waited for it.
+  if (clearing.method !== 'FORGET' && (await isUsed(tx, scope, snapshotId))) return false
+  const begun = await tx.$queryRawUnsafe<unknown[]>(BEGIN, ...beginValues(scope, clearing, own.status))
+  return begun.length === 1
+}
+
+async function isUsed(
+  tx: Prisma.TransactionClient,
+  { namespaceId }: Scope,
+  snapshotId: string,
+): Promise<boolean> {
+  const references = await readReferences(
+    (text, values) => tx.$queryRawUnsafe<ReferenceRow[]>(text, ...values),
+    namespaceId,
+    snapshotId,
+  )
+  return references === null || listUses(references).length > 0
+}
+
+const beginValues = (scope: Scope, clearing: NewClearing, from: SnapshotStatus): unknown[] => [
+  clearing.id,
+  clearing.snapshotId,
+  scope.namespaceId,
+  clearing.method,
+  clearing.prefix,
+  clearing.reason,
+  clearing.message,
+  clearing.forced,
+  clearing.requestedBy,
+  from,
+]
+
+/** From here on nobody can restore it. The clusters of its job are asked once more: nothing is cleared on an observed one. */
+const BEGIN = `
+  with marked as (
+    update snapshot s set status = 'Clearing', reason = $6, message = $7, next_action_at = null, verify_at = null,
+      lease_token = null, lease_until = null, row_version = s.row_version + 1, updated_at = now()
+    from job j
+    where s.id = $2::uuid and s.namespace_id = $3::uuid and s.status = $10 and j.id = s.job_id
+      and not exists (
+        select 1 from cluster c left join run r on r.id = s.run_id
+        where c.namespace_id = s.namespace_id and c.id in (j.cluster_id, r.cluster_id)
+          and (c.mode = 'OBSERVE_ONLY' or c.changed_to is not null and not c.follow_identity))
+    returning s.id, s.namespace_id, s.job_id, s.storage_id, s.kind, s.source, s.reason, s.message),
+  begun as (
+    insert into clearing (id, namespace_id, subject, snapshot_id, storage_id, method, prefix, reason, message, forced,
+      requested_by, next_action_at)
+    select $1::uuid, namespace_id, 'SNAPSHOT', id, storage_id, $4, $5, $6, $7, $8::boolean, $9, now() from marked
+    returning id),
+  moved as (
+    insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
+    select namespace_id, id, $10, 'Clearing', reason, message, $9 from marked),
+  told as (
+    insert into history.event (namespace_id, type, job_id, snapshot_id, data)
+    select namespace_id, 'snapshot.status', job_id, id,
+      jsonb_build_object('from', $10::text, 'to', 'Clearing', 'reason', reason, 'kind', kind, 'source', source) from marked)
+  select 1 as begun from begun`
+
+// ---------------------------------------------------------------------------------------------------- show
+
+type ClearingRow = Row & {
+  snapshot_id: string
+  method: Clearing['method']
+  reason: Clearing['reason']
+  message: string | null
+  forced: boolean
+  requested_by: string
+  requested_at: string
+  phase: Clearing['phase']
+  objects: number
+  bytes: number
+  deleted: number
+  error_code: string | null
+  error_message: string | null
+  error_at: string | null
+  next_action_at: string | null
+  ended_at: string | null
+}
+
+const FIND = `
+  select snapshot_id, method, reason, message, forced, requested_by, requested_at, phase, objects, bytes, deleted,
+    error_code, error_message, error_at, next_action_at, ended_at
+  from clearing where snapshot_id = $1::uuid and namespace_id = $2::uuid`
+
+const toClearing = (row: ClearingRow): Clearing => ({
+  snapshot: row.snapshot_id,
+  method: row.method,
+  reason: row.reason,
+  message: row.message,
+  forced: row.forced,
+  requestedBy: row.requested_by,
+  requestedAt: row.requested_at,
+  phase: row.phase,
+  objects: row.objects,
+  bytes: row.bytes,
+  deleted: row.deleted,
+  error:
+    row.error_code !== null && row.error_at !== null
+      ? { code: row.error_code, message: row.error_message ?? '', at: row.error_at }
+      : null,
+  nextTryAt: row.next_action_at,
+  endedAt: row.ended_at,
+})

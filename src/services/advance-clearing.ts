@@ -1,0 +1,222 @@
+/**
+ * Moves one clearing on, called by the sweep any number of times. What has happened is read from Postgres and the store,
+ * never remembered; what fails stays Clearing with its error and the time of the next try. Neither the job nor its cluster
+ * is needed, unless Flink is the only way to the storage.
+ */
+import { clearingBackoffMs, nextClearingStep, readDisposalFailure } from '../domain/clearing-plan.ts'
+import { DomainError, FlinkUnavailableError, StorageError } from '../domain/errors.ts'
+import { rootCause } from '../domain/flink-failure.ts'
+import { listUses } from '../domain/references.ts'
+import type { ClearingWork } from '../ports/clearing.ts'
+import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
+import type { Log } from '../ports/process.ts'
+import {
+  type ClearFilesPorts,
+  deleteFilesMetadata,
+  deleteOtherFiles,
+  listFiles,
+  verifyFilesGone,
+} from './clear-files.ts'
+import {
+  ClearingProblem,
+  type ClearingStepped,
+  deleteMetadata,
+  deleteOthers,
+  listObjects,
+  verifyGone,
+} from './clear-objects.ts'
+import { type ProveOrphanPorts, proveOrphan } from './prove-orphan.ts'
+import { STORAGE_CODES } from './storage-errors.ts'
+
+export type AdvanceClearingPorts = ClearFilesPorts &
+  ProveOrphanPorts & {
+    flink: Pick<FlinkConnections, 'to'>
+    log: Log
+  }
+
+/** Claims up to `limit` due clearings and advances them side by side; `done` resolves when all are given back. */
+export const sweepClearings =
+  (ports: AdvanceClearingPorts) =>
+  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
+    const due = await ports.clearingWork.claimDue(limit)
+    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
+  }
+
+async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Promise<void> {
+  let work = claimed
+  try {
+    for (;;) {
+      const stepped = await takeStep(work, ports)
+      if (stepped.kind !== 'next') return
+      work = { ...work, tries: 0, ...stepped.changes }
+      if (stepped.pauseMs > 0) {
+        await ports.clearingWork.release(work, { inMs: stepped.pauseMs, tries: 0, error: null })
+        return
+      }
+    }
+  } catch (error) {
+    await retreat(work, ports, error)
+  }
+}
+
+type Stepped = ClearingStepped | { kind: 'ended' }
+
+async function takeStep(work: ClearingWork, ports: AdvanceClearingPorts): Promise<Stepped> {
+  const byFiles = work.method === 'FILES'
+  const step = nextClearingStep(work)
+  if (work.subject === 'ORPHAN' && (step === 'list' || step === 'delete-metadata'))
+    await proveOrphan(work, ports)
+  switch (step) {
+    case 'refuse':
+      throw new ClearingProblem(work.blocked ?? '', BLOCKED[work.blocked ?? 'OBSERVE_ONLY'])
+    case 'list':
+      return byFiles ? listFiles(work, ports) : listObjects(work, ports)
+    case 'delete-metadata':
+      return byFiles ? deleteFilesMetadata(work, ports) : deleteMetadata(work, ports)
+    case 'delete':
+      return byFiles ? deleteOtherFiles(work, ports) : deleteOthers(work, ports)
+    case 'verify':
+      return byFiles ? verifyFilesGone(work, ports) : verifyGone(work, ports)
+    case 'ask-flink':
+      return askFlink(work, ports)
+    case 'read-flink':
+      return readFlink(work, ports)
+    case 'forget':
+      return end(work, 'FORGOTTEN', ports)
+    case 'end':
+      return end(work, 'CLEARED', ports)
+  }
+}
+
+const BLOCKED = {
+  OBSERVE_ONLY: 'The cluster of its job is observe-only: nothing is cleared there.',
+  CLUSTER_IDENTITY_CHANGED: 'Another Flink cluster answers at the address of its cluster; confirm it first.',
+} as const
+
+async function end(
+  work: ClearingWork,
+  reason: 'CLEARED' | 'FORGOTTEN',
+  { clearingWork, crashPoint, log }: AdvanceClearingPorts,
+): Promise<Stepped> {
+  crashPoint('clearing-verified')
+  const ended = await clearingWork.end(work, reason)
+  crashPoint('clearing-ended')
+  if (ended) log.info({ snapshotId: work.snapshotId, reason }, 'cleared')
+  return { kind: 'ended' }
+}
+
+/** Shown with the snapshot, and tried again with a growing pause. */
+async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: unknown): Promise<void> {
+  const shown = describe(error)
+  ports.log[shown.foreseen ? 'warn' : 'error'](
+    { snapshotId: work.snapshotId, phase: work.phase, error: shown.foreseen ? shown.message : error },
+    'clearing could not go on, will be repeated',
+  )
+  try {
+    await ports.clearingWork.release(work, {
+      inMs: clearingBackoffMs(work.tries),
+      tries: work.tries + 1,
+      error: { code: shown.code, message: shown.message },
+    })
+  } catch (cause) {
+    // Postgres is away as well: the lease runs out and the sweep of any worker takes the row up again.
+    ports.log.warn(
+      { snapshotId: work.snapshotId, error: cause instanceof Error ? cause.message : cause },
+      'lease left to expire',
+    )
+  }
+}
+
+function describe(error: unknown): { code: string; message: string; foreseen: boolean } {
+  if (error instanceof ClearingProblem || error instanceof DomainError) {
+    return { code: error.code, message: error.message, foreseen: true }
+  }
+  if (error instanceof StorageError) {
+    return { code: STORAGE_CODES[error.kind], message: error.message, foreseen: true }
+  }
+  if (error instanceof FlinkUnavailableError) {
+    return { code: 'CLUSTER_UNREACHABLE', message: error.message, foreseen: true }
+  }
+  return { code: 'INTERNAL', message: 'Tidemark failed; its log says more.', foreseen: false }
+}
+
+// ---------------------------------------------------------------------------------------------------- Flink
+
+const POLL_MS = 500
+
+function flinkOf(
+  { cluster, location }: ClearingWork,
+  { flink }: AdvanceClearingPorts,
+): [FlinkClient, string] {
+  if (cluster === null)
+    throw new ClearingProblem('CLUSTER_UNREACHABLE', 'The cluster of its job is not known.')
+  if (location === null) throw new ClearingProblem('STORAGE_NOT_ADDRESSABLE', 'Where it lies is not known.')
+  return [flink.to(cluster), location]
+}
+
+/** A repeat is a new operation of Flink's, which finds less or nothing: asking twice does no harm. */
+async function askFlink(work: ClearingWork, ports: AdvanceClearingPorts): Promise<Stepped> {
+  const { clearingWork, references, crashPoint } = ports
+  // Timeout or Failed with no location: nothing was ever reported there, and only Flink could look.
+  const [client, location] = flinkOf(work, ports)
+  const used = work.snapshotId === null ? null : await references.read(work, work.snapshotId)
+  if (used?.kind === 'CHECKPOINT') {
+    throw new ClearingProblem(
+      'FILES_OUTSIDE_PREFIX',
+      'It is a checkpoint: Flink would delete files that others use.',
+    )
+  }
+  const [use] = used ? listUses(used) : []
+  if (use) throw new ClearingProblem('SNAPSHOT_IN_USE', use.message)
+  const askedAt = await clearingWork.markAsked(work)
+  if (askedAt === null) return { kind: 'lost' }
+  crashPoint('clearing-flink-marked')
+  const answer = await client.disposeSavepoint(location)
+  if (answer.kind === 'refused') {
+    throw new ClearingProblem(
+      'CLUSTER_REFUSED',
+      `Flink refused with ${answer.httpStatus}: ${rootCause(answer.text)}`,
+    )
+  }
+  crashPoint('clearing-flink-asked')
+  if (!(await clearingWork.markAccepted(work, answer.triggerId))) return { kind: 'lost' }
+  return {
+    kind: 'next',
+    changes: { askedAt, triggerId: answer.triggerId, phase: 'DELETING' },
+    pauseMs: POLL_MS,
+  }
+}
+
+/** Accepted is not done: only the result says that it is gone. */
+async function readFlink(work: ClearingWork, ports: AdvanceClearingPorts): Promise<Stepped> {
+  const [client] = flinkOf(work, ports)
+  const answer = await client.readDisposal(work.triggerId ?? '')
+  switch (answer.kind) {
+    case 'pending':
+      return { kind: 'next', changes: {}, pauseMs: POLL_MS }
+    case 'completed':
+      return gone(work, ports)
+    case 'unknown':
+      // Another JobManager leads now and knows nothing of it: the question is put again.
+      return (await ports.clearingWork.markAsked(work))
+        ? { kind: 'next', changes: { triggerId: null }, pauseMs: POLL_MS }
+        : { kind: 'lost' }
+    case 'failed': {
+      const cause = rootCause(answer.failure.text)
+      const found = readDisposalFailure(answer.failure.text)
+      if (found === 'gone') return gone(work, ports)
+      await ports.clearingWork.markAsked(work)
+      throw new ClearingProblem(
+        'CLUSTER_REFUSED',
+        found === 'metadata-gone'
+          ? `Flink finds the directory without its _metadata, so it cannot delete what is left there: ${cause}`
+          : `Flink could not dispose of it: ${cause}`,
+      )
+    }
+  }
+}
+
+async function gone(work: ClearingWork, { clearingWork }: AdvanceClearingPorts): Promise<Stepped> {
+  const moved = await clearingWork.moveOn(work, { phase: 'VERIFYING' })
+  return moved ? { kind: 'next', changes: { phase: 'VERIFYING' }, pauseMs: 0 } : { kind: 'lost' }
+}

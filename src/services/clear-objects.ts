@@ -1,0 +1,342 @@
+/**
+ * The removal of everything below an owned prefix, step by step; each step may be repeated. Nothing is sent to a store that
+ * does not lie below the prefix segment by segment, whatever a listing or our own rows say.
+ */
+import { verifyPauseMs } from '../domain/clearing-plan.ts'
+import { DomainError } from '../domain/errors.ts'
+import {
+  formatLocation,
+  isInside,
+  type Location,
+  locationKey,
+  parseLocation,
+  relativeSegments,
+  snapshotDirectory,
+} from '../domain/location.ts'
+import { listUses } from '../domain/references.ts'
+import { folderKey } from '../domain/snapshot-files.ts'
+import type { ClearingBatch, ClearingEntry, ClearingWork, ClearingWorkRepository } from '../ports/clearing.ts'
+import type { InspectionRepository, SnapshotNeedsRepository } from '../ports/inspections.ts'
+import type { CrashPoint } from '../ports/process.ts'
+import type { ReferenceRepository } from '../ports/runs.ts'
+import type { ObjectStore, ObjectStores, VersionedObjects } from '../ports/storage.ts'
+import { readMetadataFile } from './read-inspection.ts'
+
+export type ClearObjectsPorts = {
+  clearingWork: ClearingWorkRepository
+  references: ReferenceRepository
+  inspections: Pick<InspectionRepository, 'find' | 'listNeedersBelow'> & SnapshotNeedsRepository
+  stores: Pick<ObjectStores, 'of'>
+  crashPoint: CrashPoint
+}
+
+/** What a step leads to; `lost`: the lease is another worker's now. */
+export type ClearingStepped =
+  | { kind: 'next'; changes: Partial<ClearingWork>; pauseMs: number }
+  | { kind: 'lost' }
+
+/** A clearing that cannot go on now, for a reason that a person may want to see. */
+export class ClearingProblem extends Error {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.name = 'ClearingProblem'
+    this.code = code
+  }
+}
+
+const BATCH_SIZE = 1_000
+/** Batches that are read, and given to the store, at once. */
+const BATCHES_AT_ONCE = 4
+const NAMED = 3
+
+export const next = (changes: Partial<ClearingWork>, pauseMs = 0): ClearingStepped => ({
+  kind: 'next',
+  changes,
+  pauseMs,
+})
+export const LOST: ClearingStepped = { kind: 'lost' }
+
+// ----------------------------------------------------------------------------------------------------- list
+
+/** Page by page into batches; only when the last one is stored does anything go. */
+export async function listObjects(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
+  const { clearingWork } = ports
+  const place = openPlace(work, ports)
+  await refuseFilesOutside(work, place, ports)
+  const batches = createBatches()
+  for await (const page of listPages(place)) {
+    for (const found of page) batches.add(toEntry(place.prefix, found), found.sizeBytes)
+    if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
+    if (page.length === 0 && !(await clearingWork.renew(work))) return LOST
+  }
+  if (!(await storeBatches(work, batches.takeRest(), ports))) return LOST
+  await refuseOthers(work, place.prefix, batches.metadata(), ports)
+  ports.crashPoint('clearing-listed')
+  if (!(await clearingWork.completeList(work, batches.totals()))) return LOST
+  ports.crashPoint('clearing-list-stored')
+  return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
+}
+
+export type Place = { store: ObjectStore; prefix: Location }
+
+function openPlace({ prefix, storage }: ClearingWork, { stores }: ClearObjectsPorts): Place {
+  if (prefix === null || storage === null)
+    throw new ClearingProblem('FILES_OUTSIDE_PREFIX', 'It has no directory of its own.')
+  const place = parseLocation(prefix)
+  if (!isInside(storage.root, place)) {
+    throw new ClearingProblem(
+      'FILES_OUTSIDE_PREFIX',
+      'Its directory does not lie below the root of its storage.',
+    )
+  }
+  return { store: stores.of(storage), prefix: place }
+}
+
+export type Found = { location: Location; sizeBytes: number; versionId: string | null }
+
+export async function* listPages({ store, prefix }: Place): AsyncGenerator<Found[]> {
+  const versions = await versionsIn(store)
+  let pageToken: string | null = null
+  do {
+    const token: { pageToken?: string } = pageToken === null ? {} : { pageToken }
+    const page: { objects: Found[]; nextPageToken: string | null } = versions
+      ? await versions.list(prefix, token)
+      : withoutVersions(await store.list(prefix, token))
+    yield page.objects
+    pageToken = page.nextPageToken
+  } while (pageToken !== null)
+}
+
+const withoutVersions = ({ objects, nextPageToken }: Awaited<ReturnType<ObjectStore['list']>>) => ({
+  objects: objects.map(({ location, sizeBytes }) => ({ location, sizeBytes, versionId: null })),
+  nextPageToken,
+})
+
+const versionsIn = async ({ versions }: ObjectStore): Promise<VersionedObjects | null> =>
+  versions && (await versions.areKept()) ? versions : null
+
+/** Compared with the prefix segment by segment: a listing is somebody else's answer. */
+function toEntry(prefix: Location, { location, versionId }: Found): ClearingEntry {
+  if (!isInside(prefix, location)) throw outside(location, prefix)
+  return { key: relativeSegments(prefix, location).join('/'), versionId }
+}
+
+const outside = (location: Location, prefix: Location): ClearingProblem =>
+  new ClearingProblem(
+    'FILES_OUTSIDE_PREFIX',
+    `${JSON.stringify(formatLocation(location))} does not lie below ${JSON.stringify(formatLocation(prefix))}.`,
+  )
+
+const isMetadata = (key: string): boolean => key === '_metadata' || key.endsWith('/_metadata')
+
+/** false: the lease is lost. */
+export async function storeBatches(
+  work: ClearingWork,
+  batches: Iterable<ClearingBatch>,
+  { clearingWork }: Pick<ClearObjectsPorts, 'clearingWork'>,
+): Promise<boolean> {
+  for (const batch of batches) if (!(await clearingWork.saveBatch(work, batch))) return false
+  return true
+}
+
+/** Batch 0 holds every `_metadata`, the others everything else. */
+export function createBatches() {
+  const metadata: ClearingEntry[] = []
+  let others: ClearingEntry[] = []
+  let [number, objects, bytes] = [0, 0, 0]
+  return {
+    add(entry: ClearingEntry, sizeBytes: number): void {
+      objects += 1
+      bytes += sizeBytes
+      ;(isMetadata(entry.key) ? metadata : others).push(entry)
+    },
+    *takeFull() {
+      while (others.length >= BATCH_SIZE) {
+        number += 1
+        yield { number, entries: others.slice(0, BATCH_SIZE) }
+        others = others.slice(BATCH_SIZE)
+      }
+    },
+    *takeRest() {
+      if (others.length > 0) {
+        number += 1
+        yield { number, entries: others }
+      }
+      yield { number: 0, entries: metadata }
+    },
+    metadata: (): readonly ClearingEntry[] => metadata,
+    totals: () => ({ batches: number, objects, bytes }),
+  }
+}
+
+// -------------------------------------------------------------------------------------------------- refusals
+
+/**
+ * What its `_metadata` names must lie below the prefix: with entropy injection, or after a claim, files lie elsewhere, and
+ * nothing says whose they are. Without a readable `_metadata` the savepoint is nobody's any more, and the prefix is all there is.
+ */
+async function refuseFilesOutside(
+  work: ClearingWork,
+  { store, prefix }: Place,
+  { inspections }: ClearObjectsPorts,
+): Promise<void> {
+  if (work.snapshotId === null || work.location === null) return
+  const folder = folderKey(prefix)
+  const kept = await inspections.find(work, work.snapshotId)
+  if (kept) {
+    const { outside: away, unplaced } = await inspections.countNeeds(work, work.snapshotId, folder)
+    if (away + unplaced > 0) throw filesOutside(away + unplaced)
+    return
+  }
+  try {
+    const { files } = await readMetadataFile(store, snapshotDirectory(parseLocation(work.location)))
+    const away = files.filter(({ key }) => key === null || !key.startsWith(folder)).length
+    if (away > 0) throw filesOutside(away)
+  } catch (error) {
+    if (error instanceof DomainError && NOTHING_TO_READ.includes(error.code)) return
+    throw error
+  }
+}
+const NOTHING_TO_READ: readonly string[] = ['METADATA_MISSING', 'METADATA_UNREADABLE']
+
+const filesOutside = (count: number): ClearingProblem =>
+  new ClearingProblem(
+    'FILES_OUTSIDE_PREFIX',
+    `Its _metadata names ${count} ${count === 1 ? 'file' : 'files'} outside the directory made for it; nothing says whose they are.`,
+  )
+
+/** Another snapshot of ours that lies below the prefix: somebody wrote, or registered, into our directory. */
+async function refuseOthers(
+  work: ClearingWork,
+  prefix: Location,
+  metadata: readonly ClearingEntry[],
+  { clearingWork }: ClearObjectsPorts,
+): Promise<void> {
+  const keys = metadata.map(({ key }) => locationKey(snapshotDirectory(below(prefix, key))))
+  const [other] = keys.length === 0 ? [] : await clearingWork.findOthersAt(work, keys)
+  if (other) throw new ClearingProblem('SNAPSHOT_IN_USE', `The snapshot ${other} lies in its directory.`)
+}
+
+/** Asked once more at the last moment: a cluster may have been configured, or a job restored, behind our back. */
+async function refuseUsed(work: ClearingWork, prefix: Location, ports: ClearObjectsPorts): Promise<void> {
+  if (work.snapshotId === null) return
+  const references = await ports.references.read(work, work.snapshotId)
+  const [use] = references ? listUses(references) : []
+  if (use) throw new ClearingProblem('SNAPSHOT_IN_USE', use.message)
+  const [needer] = await ports.inspections.listNeedersBelow(work, folderKey(prefix), work.snapshotId, 1)
+  if (needer) throw new ClearingProblem('SNAPSHOT_IN_USE', `The snapshot ${needer.id} needs files of it.`)
+}
+
+// --------------------------------------------------------------------------------------------------- delete
+
+/** `_metadata` alone: without it nobody takes what is left for a savepoint. */
+export async function deleteMetadata(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
+  const place = openPlace(work, ports)
+  await refuseUsed(work, place.prefix, ports)
+  return deleteBatches(work, place, 'metadata', ports)
+}
+
+export const deleteOthers = (work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> =>
+  deleteBatches(work, openPlace(work, ports), 'others', ports)
+
+export async function deleteBatches(
+  work: ClearingWork,
+  { store, prefix }: Place,
+  which: 'metadata' | 'others',
+  ports: Pick<ClearObjectsPorts, 'clearingWork' | 'crashPoint'>,
+): Promise<ClearingStepped> {
+  const { clearingWork, crashPoint } = ports
+  const batches = await clearingWork.readBatches(work, which, BATCHES_AT_ONCE)
+  if (batches.length === 0) {
+    const phase = which === 'metadata' ? 'DELETING' : 'VERIFYING'
+    return (await clearingWork.moveOn(work, { phase })) ? next({ phase, foundEmpty: 0 }) : LOST
+  }
+  const entries = batches.flatMap((batch) => batch.entries)
+  // as late as can be: whoever has slept past its lease deletes nothing more
+  if (!(await clearingWork.renew(work))) return LOST
+  const failures = entries.length === 0 ? [] : await deleteEntries(store, prefix, entries)
+  crashPoint('clearing-batch-deleted')
+  const failed = new Set(failures.map(({ entry }) => nameOf(entry)))
+  for (const { number, entries: asked } of batches) {
+    const left = asked.filter((entry) => failed.has(nameOf(entry)))
+    if (!(await clearingWork.recordBatch(work, { number, deleted: asked.length - left.length, left })))
+      return LOST
+  }
+  crashPoint('clearing-batch-recorded')
+  const [first] = failures
+  if (first) throw new ClearingProblem(...describeFailures(failures, first))
+  return next({})
+}
+
+type EntryFailure = { entry: ClearingEntry; code: string; message: string }
+
+const nameOf = ({ key, versionId }: ClearingEntry): string => JSON.stringify([key, versionId])
+const below = (prefix: Location, key: string): Location => ({
+  ...prefix,
+  segments: [...prefix.segments, ...key.split('/')],
+})
+
+/** The rows are ours, and yet each key is compared again: this is the last place before the store. */
+async function deleteEntries(
+  store: ObjectStore,
+  prefix: Location,
+  entries: readonly ClearingEntry[],
+): Promise<EntryFailure[]> {
+  const toFailure = (failure: {
+    location: Location
+    versionId?: string
+    code: string
+    message: string
+  }): EntryFailure => ({
+    entry: {
+      key: relativeSegments(prefix, failure.location).join('/'),
+      versionId: failure.versionId ?? null,
+    },
+    code: failure.code,
+    message: failure.message,
+  })
+  const places = entries.map(({ key, versionId }) => ({ location: below(prefix, key), versionId }))
+  for (const { location } of places) if (!isInside(prefix, location)) throw outside(location, prefix)
+  const plain = places.filter(({ versionId }) => versionId === null).map(({ location }) => location)
+  const versioned = places.flatMap(({ location, versionId }) =>
+    versionId === null ? [] : [{ location, versionId }],
+  )
+  const failures = plain.length === 0 ? [] : (await store.deleteMany(plain)).map(toFailure)
+  if (versioned.length === 0) return failures
+  if (!store.versions) throw new ClearingProblem('STORAGE_REFUSED', 'The storage keeps no versions any more.')
+  return [...failures, ...(await store.versions.deleteMany(versioned)).map(toFailure)]
+}
+
+function describeFailures(failures: readonly EntryFailure[], first: EntryFailure): [string, string] {
+  const named = failures
+    .slice(0, NAMED)
+    .map(({ entry, code, message }) => `${JSON.stringify(entry.key)} (${code}: ${message})`)
+  const more = failures.length > NAMED ? ` and ${failures.length - NAMED} more` : ''
+  return [first.code, `The storage did not delete ${named.join(', ')}${more}.`]
+}
+
+// --------------------------------------------------------------------------------------------------- verify
+
+/** Whatever is listed again goes the same way once more, from a new complete list. */
+export async function verifyGone(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
+  const place = openPlace(work, ports)
+  if (!(await isEmpty(place))) {
+    const moved = await ports.clearingWork.moveOn(work, { phase: 'LISTING' })
+    return moved ? next({ phase: 'LISTING', foundEmpty: 0 }, verifyPauseMs(0)) : LOST
+  }
+  if ((await place.store.removeEmptyFolders?.(place.prefix)) === false) {
+    throw new ClearingProblem(
+      'FOLDER_NOT_EMPTY',
+      'Its directory holds something that is neither a file nor a folder we can list.',
+    )
+  }
+  const foundEmpty = work.foundEmpty + 1
+  const moved = await ports.clearingWork.moveOn(work, { phase: 'VERIFYING', foundEmpty })
+  return moved ? next({ foundEmpty }, verifyPauseMs(foundEmpty)) : LOST
+}
+
+async function isEmpty(place: Place): Promise<boolean> {
+  for await (const page of listPages(place)) if (page.length > 0) return false
+  return true
+}
