@@ -116,6 +116,36 @@ CREATE TABLE "rule_round" (
     CONSTRAINT "rule_round_pkey" PRIMARY KEY ("rule")
 );
 
+-- CreateTable
+CREATE TABLE "audit_finding" (
+    "namespace_id" UUID NOT NULL,
+    "operation_id" UUID NOT NULL,
+    "number" INTEGER NOT NULL,
+    "kind" TEXT NOT NULL,
+    "location" TEXT NOT NULL,
+    "objects" BIGINT NOT NULL DEFAULT 0,
+    "bytes" BIGINT NOT NULL DEFAULT 0,
+    "newest_at" TIMESTAMPTZ(3),
+    "snapshot_id" UUID,
+    "message" TEXT NOT NULL,
+    "clearing_id" UUID,
+
+    CONSTRAINT "audit_finding_pkey" PRIMARY KEY ("operation_id","number")
+);
+
+-- CreateTable
+CREATE TABLE "audit_usage" (
+    "namespace_id" UUID NOT NULL,
+    "operation_id" UUID NOT NULL,
+    "job_key" TEXT NOT NULL,
+    "version" INTEGER NOT NULL,
+    "kind" TEXT NOT NULL,
+    "objects" BIGINT NOT NULL,
+    "bytes" BIGINT NOT NULL,
+
+    CONSTRAINT "audit_usage_pkey" PRIMARY KEY ("operation_id","job_key","version","kind")
+);
+
 -- CreateIndex
 CREATE UNIQUE INDEX "clearing_namespace_id_id_key" ON "clearing"("namespace_id", "id");
 
@@ -139,6 +169,12 @@ ALTER TABLE "clearing" ADD CONSTRAINT "clearing_namespace_id_storage_id_fkey" FO
 
 -- AddForeignKey
 ALTER TABLE "clearing_batch" ADD CONSTRAINT "clearing_batch_namespace_id_clearing_id_fkey" FOREIGN KEY ("namespace_id", "clearing_id") REFERENCES "clearing"("namespace_id", "id") ON DELETE CASCADE ON UPDATE NO ACTION;
+
+-- AddForeignKey
+ALTER TABLE "audit_finding" ADD CONSTRAINT "audit_finding_namespace_id_operation_id_fkey" FOREIGN KEY ("namespace_id", "operation_id") REFERENCES "operation"("namespace_id", "id") ON DELETE CASCADE ON UPDATE NO ACTION;
+
+-- AddForeignKey
+ALTER TABLE "audit_usage" ADD CONSTRAINT "audit_usage_namespace_id_operation_id_fkey" FOREIGN KEY ("namespace_id", "operation_id") REFERENCES "operation"("namespace_id", "id") ON DELETE CASCADE ON UPDATE NO ACTION;
 
 -- AddForeignKey
 ALTER TABLE "schedule" ADD CONSTRAINT "schedule_namespace_id_job_id_fkey" FOREIGN KEY ("namespace_id", "job_id") REFERENCES "job"("namespace_id", "id") ON DELETE NO ACTION ON UPDATE NO ACTION;
@@ -172,6 +208,15 @@ create unique index retention_default_key on retention (namespace_id) where job_
 -- What the rules of a job may clear, in the order in which it was asked for: a late completion overtakes nobody.
 create index snapshot_ruled_idx on snapshot (job_id, created_at, id)
   where kind = 'SAVEPOINT' and status = 'Present' and source in ('SCHEDULE', 'DEPLOY');
+
+-- One audit of a storage at a time; the last one that succeeded says what lies there.
+create unique index operation_open_audit_key on operation (((input -> 'storage' ->> 'id')::uuid))
+  where kind = 'AUDIT' and ended_at is null;
+create index operation_audited_idx on operation (((input -> 'storage' ->> 'id')::uuid), ended_at desc)
+  where kind = 'AUDIT' and status = 'SUCCEEDED';
+
+alter table audit_finding
+  add constraint audit_finding_kind_check check (kind in ('ORPHAN', 'UNREGISTERED', 'MISSING'));
 
 alter table clearing
   add constraint clearing_subject_check check (subject in ('SNAPSHOT', 'ORPHAN')

@@ -1,0 +1,344 @@
+/**
+ * The removal of a retained checkpoint of an ended run, step by step; each step may be repeated. Its own `chk-N` goes, and
+ * of the files beside it those that nothing else needs: no `_metadata` that a listing of `<checkpoint dir>/<flinkJobId>` finds
+ * now (each read afresh), and no row. Where that cannot be known nothing shared goes, and the clearing says so.
+ */
+import { verifyPauseMs } from '../domain/clearing-plan.ts'
+import { DomainError, StorageError } from '../domain/errors.ts'
+import {
+  isInside,
+  joinLocation,
+  type Location,
+  locationKey,
+  parseLocation,
+  relativeSegments,
+  sameLocation,
+  snapshotDirectory,
+} from '../domain/location.ts'
+import { listUses } from '../domain/references.ts'
+import {
+  chooseDoomed,
+  decideRetained,
+  listShareable,
+  ownPrefix,
+  type RetainedPlace,
+} from '../domain/retained-checkpoint.ts'
+import { folderKey } from '../domain/snapshot-files.ts'
+import type { CheckpointDirectoryRepository, ClearingWork } from '../ports/clearing.ts'
+import type { InspectionRepository } from '../ports/inspections.ts'
+import type { StorageRepository } from '../ports/resources.ts'
+import type { ObjectStore } from '../ports/storage.ts'
+import {
+  ClearingProblem,
+  type ClearingStepped,
+  type ClearObjectsPorts,
+  createBatches,
+  deleteBatches,
+  type Found,
+  LOST,
+  listPages,
+  next,
+  storeBatches,
+} from './clear-objects.ts'
+import { readInspection, readMetadataFile, toInspection } from './read-inspection.ts'
+import type { Slots } from './slots.ts'
+
+export type ClearFilesPorts = Omit<ClearObjectsPorts, 'inspections'> & {
+  inspections: ClearObjectsPorts['inspections'] & InspectionRepository
+  checkpointDirectories: CheckpointDirectoryRepository
+  storages: Pick<StorageRepository, 'find' | 'findContaining'>
+  /** How many `_metadata` may be read at once. No limit by default. */
+  metadataSlots?: Slots
+}
+
+/** More unread snapshots than this are not looked into for one clearing: then nothing shared goes. */
+const MOST_INSPECTED = 500
+/** More `_metadata` in one directory than this are no retained checkpoints of one job id. */
+const MOST_KEPT = 10_000
+const FILES_PER_PAGE = 5_000
+const WAIT_FOR_OTHER_MS = 2_000
+/** The clocks of a store and of our database may differ by so much. */
+const CLOCK_MS = 60_000
+
+type Place = RetainedPlace & { store: ObjectStore }
+
+/** The complete list, and only when it is stored does anything go. */
+export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Promise<ClearingStepped> {
+  const before = await ports.checkpointDirectories.findClearingBefore(work, work.id)
+  if (before !== null) return next({}, WAIT_FOR_OTHER_MS)
+  const place = await openCheckpoint(work, ports)
+  const doomed = await findDoomed(work, place, ports)
+  if (doomed === null) return LOST
+  const batches = createBatches()
+  for await (const page of listDoomed(place, doomed.keys)) {
+    for (const { location, sizeBytes, versionId } of page) {
+      batches.add({ key: relativeSegments(place.jobDirectory, location).join('/'), versionId }, sizeBytes)
+    }
+    if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
+  }
+  if (!(await storeBatches(work, batches.takeRest(), ports))) return LOST
+  ports.crashPoint('clearing-listed')
+  if (!(await ports.clearingWork.completeList(work, { ...batches.totals(), note: doomed.note }))) return LOST
+  ports.crashPoint('clearing-list-stored')
+  return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
+}
+
+/** `_metadata` alone: without it nobody takes what is left for a checkpoint. */
+export const deleteFilesMetadata = async (
+  work: ClearingWork,
+  ports: ClearFilesPorts,
+): Promise<ClearingStepped> => deleteListed(work, 'metadata', ports)
+
+export const deleteOtherFiles = async (
+  work: ClearingWork,
+  ports: ClearFilesPorts,
+): Promise<ClearingStepped> => deleteListed(work, 'others', ports)
+
+/** Asked once more before each deletion: a run under the same Flink job id may have begun to write there. */
+async function deleteListed(
+  work: ClearingWork,
+  which: 'metadata' | 'others',
+  ports: ClearFilesPorts,
+): Promise<ClearingStepped> {
+  const { store, jobDirectory } = await openCheckpoint(work, ports)
+  return deleteBatches(work, { store, prefix: jobDirectory }, which, ports)
+}
+
+/** What is found again goes the same way once more. */
+export async function verifyFilesGone(work: ClearingWork, ports: ClearFilesPorts): Promise<ClearingStepped> {
+  const place = await openCheckpoint(work, ports)
+  const doomed = await findDoomed(work, place, ports)
+  if (doomed === null) return LOST
+  for await (const page of listDoomed(place, doomed.keys)) {
+    if (page.length === 0) continue
+    const moved = await ports.clearingWork.moveOn(work, { phase: 'LISTING' })
+    return moved ? next({ phase: 'LISTING', foundEmpty: 0 }, verifyPauseMs(0)) : LOST
+  }
+  if ((await place.store.removeEmptyFolders?.(place.own)) === false) {
+    throw new ClearingProblem(
+      'FOLDER_NOT_EMPTY',
+      'Its directory holds something that is neither a file nor a folder we can list.',
+    )
+  }
+  const foundEmpty = work.foundEmpty + 1
+  const moved = await ports.clearingWork.moveOn(work, { phase: 'VERIFYING', foundEmpty })
+  return moved ? next({ foundEmpty }, verifyPauseMs(foundEmpty)) : LOST
+}
+
+// ---------------------------------------------------------------------------------------------------- allowed
+
+/** Everything that speaks against it is asked anew at each step; nothing is remembered. */
+async function openCheckpoint(work: ClearingWork, ports: ClearFilesPorts): Promise<Place> {
+  const { storage, snapshotId, prefix } = work
+  if (storage === null || snapshotId === null || prefix === null) {
+    throw new ClearingProblem('FILES_OUTSIDE_PREFIX', 'Its storage, or its directory, is not known.')
+  }
+  const [row, facts, references] = await Promise.all([
+    ports.storages.findContaining(work, parseLocation(prefix)),
+    ports.checkpointDirectories.read(work, snapshotId),
+    ports.references.read(work, snapshotId),
+  ])
+  const [use] = references ? listUses(references) : []
+  if (use) throw new ClearingProblem('SNAPSHOT_IN_USE', use.message)
+  const decided = decideRetained(work.location, row, facts)
+  if (!('place' in decided)) throw new ClearingProblem(decided.code, decided.message)
+  const { place } = decided
+  if (!isInside(storage.root, place.jobDirectory) || ownPrefix(place) !== prefix) {
+    throw new ClearingProblem('FILES_OUTSIDE_PREFIX', 'It does not lie where it lay when it was asked for.')
+  }
+  return { ...place, store: ports.stores.of(storage) }
+}
+
+// ---------------------------------------------------------------------------------------------------- needed
+
+type Doomed = { keys: ReadonlySet<string>; note: string | null }
+
+/** Of the files beside its own directory those that go, as keys of places; null when the lease is lost. */
+async function findDoomed(work: ClearingWork, place: Place, ports: ClearFilesPorts): Promise<Doomed | null> {
+  const directories = await findMetadata(work, place, ports)
+  if (directories === null) return null
+  const shareable = listShareable(place, await readOwnFiles(work, place, ports))
+  if (shareable.length === 0) return { keys: new Set(), note: null }
+  const unread = await inspectOthers(work, ports)
+  if (unread !== null) return nothingShared(unread)
+  const others = directories.filter((directory) => !sameLocation(directory, place.own))
+  const heirs = await findHeirs(work, place, ports)
+  if (heirs === null) return null
+  let left = shareable
+  for (const directory of [...others, ...heirs]) {
+    const named = await readKept(place.store, directory, ports)
+    if (named === null)
+      return nothingShared(`${JSON.stringify(locationKey(directory))} has a _metadata that cannot be read`)
+    left = chooseDoomed(left, [named], [])
+    if (!(await ports.clearingWork.renew(work))) return null
+  }
+  const needed = await ports.inspections.findNeeded(
+    work,
+    left,
+    work.snapshotId === null ? [] : [work.snapshotId],
+  )
+  return { keys: new Set(chooseDoomed(left, [], needed)), note: null }
+}
+
+const nothingShared = (why: string): Doomed => ({
+  keys: new Set(),
+  note: `Nothing that other checkpoints may share was deleted: ${why}.`,
+})
+
+/** Every `_metadata` there is, whoever wrote it; refuses where somebody still writes. */
+async function findMetadata(
+  work: ClearingWork,
+  { store, jobDirectory, own }: Place,
+  ports: ClearFilesPorts,
+): Promise<Location[] | null> {
+  const askedAt = await ports.checkpointDirectories.findRequestedAt(work, work.id)
+  const found: Location[] = []
+  let pageToken: string | null = null
+  do {
+    const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
+      jobDirectory,
+      pageToken === null ? {} : { pageToken },
+    )
+    for (const { location, modifiedAt } of page.objects) {
+      if (modifiedAt && askedAt && modifiedAt.getTime() > askedAt.getTime() + CLOCK_MS) {
+        throw new ClearingProblem(
+          'SNAPSHOT_IN_USE',
+          `${JSON.stringify(locationKey(location))} was written after the clearing had been asked for: somebody uses the directory.`,
+        )
+      }
+      if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))
+    }
+    pageToken = page.nextPageToken
+    const stranger = found.find((directory) => isInside(own, directory))
+    if (stranger) {
+      throw new ClearingProblem(
+        'FILES_OUTSIDE_PREFIX',
+        `Somebody wrote a snapshot into its directory: ${JSON.stringify(locationKey(stranger))}.`,
+      )
+    }
+    if (found.length > MOST_KEPT) {
+      throw new ClearingProblem(
+        'FILES_OUTSIDE_PREFIX',
+        `More than ${MOST_KEPT} checkpoints lie in its directory.`,
+      )
+    }
+    if (!(await ports.clearingWork.renew(work))) return null
+  } while (pageToken !== null)
+  const live = await ports.checkpointDirectories.findLiveAmong(work, found.map(locationKey))
+  if (live === null) return found
+  throw new ClearingProblem(
+    'SNAPSHOT_IN_USE',
+    `The run ${live.run} of ${live.job} has a checkpoint in the same directory, and has not ended.`,
+  )
+}
+
+/** Beside it lie the directories of runs that may have gone on using its files; their last checkpoints may be no rows. */
+async function findHeirs(
+  work: ClearingWork,
+  { store, jobDirectory }: Place,
+  ports: ClearFilesPorts,
+): Promise<Location[] | null> {
+  const facts =
+    work.snapshotId === null ? null : await ports.checkpointDirectories.read(work, work.snapshotId)
+  const parent = { ...jobDirectory, segments: jobDirectory.segments.slice(0, -1) }
+  const found: Location[] = []
+  for (const flinkJobId of facts?.heirs ?? []) {
+    let pageToken: string | null = null
+    do {
+      const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
+        joinLocation(parent, flinkJobId),
+        pageToken === null ? {} : { pageToken },
+      )
+      for (const { location } of page.objects) {
+        if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))
+      }
+      pageToken = page.nextPageToken
+      if (!(await ports.clearingWork.renew(work))) return null
+    } while (pageToken !== null)
+  }
+  return found
+}
+
+/** What a kept `_metadata` names; null when nobody can say. A store that cannot be asked now is asked again later. */
+async function readKept(
+  store: ObjectStore,
+  directory: Location,
+  { metadataSlots = (work) => work() }: ClearFilesPorts,
+): Promise<(string | null)[] | null> {
+  try {
+    const { files } = await metadataSlots(() => readMetadataFile(store, directory))
+    // a place that is none of ours may be any file
+    return files.some(({ key }) => key === null) ? null : files.map(({ key }) => key)
+  } catch (error) {
+    if (error instanceof DomainError && UNREADABLE.includes(error.code)) return null
+    throw error
+  }
+}
+const UNREADABLE: readonly string[] = ['METADATA_UNREADABLE', 'METADATA_MISSING', 'STORAGE_ACCESS_DENIED']
+
+/** Of its own `_metadata` while it is there, and kept: once it is gone, that is all that says what else was its. */
+async function readOwnFiles(
+  work: ClearingWork,
+  { store, own }: Place,
+  { inspections, metadataSlots = (work) => work() }: ClearFilesPorts,
+): Promise<(string | null)[]> {
+  const id = work.snapshotId ?? ''
+  try {
+    const read = await metadataSlots(() => readMetadataFile(store, own))
+    await inspections.save(work, id, toInspection(read), read.files)
+    return read.files.map(({ key }) => key)
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+    if (error.code === 'METADATA_UNREADABLE') return []
+    if (error.code !== 'METADATA_MISSING') throw error
+  }
+  const kept: (string | null)[] = []
+  let after: string | null = null
+  do {
+    const page: Awaited<ReturnType<InspectionRepository['listFiles']>> = await inspections.listFiles(
+      work,
+      id,
+      {
+        pageSize: FILES_PER_PAGE,
+        after,
+      },
+    )
+    kept.push(...page.items.map(({ key }) => key))
+    after = page.next
+  } while (after !== null)
+  return kept
+}
+
+/** Rows that may need its files and were never looked into are looked into first; why not, or null. */
+async function inspectOthers(work: ClearingWork, ports: ClearFilesPorts): Promise<string | null> {
+  const unread = await ports.checkpointDirectories.listUninspected(work, work.snapshotId ?? '')
+  if (unread.length > MOST_INSPECTED) {
+    return `more than ${MOST_INSPECTED} snapshots that may need it have not been inspected`
+  }
+  for (const snapshot of unread) {
+    try {
+      await readInspection(ports, work, snapshot)
+    } catch (error) {
+      const known = error instanceof DomainError || error instanceof StorageError
+      if (!known || (error instanceof DomainError && error.code === 'DATABASE_UNAVAILABLE')) throw error
+      return `the snapshot ${snapshot.id} may need it and could not be inspected: ${error.message}`
+    }
+  }
+  return null
+}
+
+// ------------------------------------------------------------------------------------------------------ list
+
+/** What goes, as it lies there now: all of `chk-N`, and the doomed files; in a bucket with versions each version of it. */
+async function* listDoomed(place: Place, doomed: ReadonlySet<string>): AsyncGenerator<Found[]> {
+  const { store, jobDirectory, own } = place
+  const ownKey = folderKey(own)
+  const prefix = doomed.size === 0 ? own : jobDirectory
+  for await (const page of listPages({ store, prefix })) {
+    yield page.filter(({ location }) => {
+      const key = locationKey(location)
+      if (!isInside(jobDirectory, location) || !(doomed.has(key) || key.startsWith(ownKey))) return false
+      return isInside(own, location) || doomed.has(key)
+    })
+  }
+}
