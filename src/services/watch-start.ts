@@ -61,7 +61,9 @@ async function conclude(
     }
     case 'failed': {
       const failure = await explain(work, run, flink)
-      return failStart(work, ports, failure, describeRun(job, 'FAILED', failure))
+      if (failure === null && !last && causeMayCome(job)) return lookAgain(work, run, job, ports, last)
+      const reason = failure ?? classifyStartFailure('')
+      return failStart(work, ports, reason, describeRun(job, 'FAILED', reason))
     }
     case 'unlisted':
       return work.result.refusal && run.flinkStartTime === NEVER_SEEN
@@ -72,14 +74,25 @@ async function conclude(
   }
 }
 
-/** Why the job FAILED: by its exceptions, else by what Flink refused the request with, else by what the observer saw. */
-async function explain(work: StartWork, run: StartedRun, flink: FlinkClient): Promise<Reason> {
+/**
+ * Why the job FAILED: by its exceptions, else by what Flink refused the request with, else by what the observer saw. null:
+ * nobody has said.
+ */
+async function explain(work: StartWork, run: StartedRun, flink: FlinkClient): Promise<Reason | null> {
   const [newest] = await flink.listExceptions(run.flinkJobId)
   const text = newest && (newest.text === '' ? newest.exceptionName : newest.text)
   if (text) return classifyStartFailure(text)
   if (work.result.refusal) return work.result.refusal
-  return classifyStartFailure(run.failure?.message ?? '')
+  return run.failure ? classifyStartFailure(run.failure.message) : null
 }
+
+/** Flink answers from what it kept up to 3 s ago (`web.refresh-interval`): its exceptions may be older than the end of the job. */
+const CAUSE_WITHIN_MS = 6_000
+
+const causeMayCome = (job: FlinkJob | null): boolean =>
+  job !== null &&
+  job.jobManagerNow !== null &&
+  (job.endTime === null || job.jobManagerNow - job.endTime < CAUSE_WITHIN_MS)
 
 async function lookAgain(
   work: StartWork,
