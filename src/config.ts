@@ -161,6 +161,12 @@ export const SETTINGS = {
     [100, DAY],
     'Pause between two rounds that fold old checkpoints into hourly figures, in ms.',
   ),
+  retentionIntervalMs: integer(
+    'TIDEMARK_RETENTION_INTERVAL_MS',
+    60 * SECOND,
+    [100, DAY],
+    'Pause between two rounds that clear what rules and expiry ask for, in ms.',
+  ),
   rescaleSettleMs: integer(
     'TIDEMARK_RESCALE_SETTLE_MS',
     60 * SECOND,
@@ -172,6 +178,12 @@ export const SETTINGS = {
     3,
     [1, 10],
     'Attempts of one savepoint, rescales not counted.',
+  ),
+  scheduledSavepointsPerCluster: integer(
+    'TIDEMARK_SCHEDULED_SAVEPOINTS_PER_CLUSTER',
+    5,
+    [1, 1000],
+    'Savepoints of schedules in flight on one cluster at once; further ones wait for their turn.',
   ),
   workerConcurrency: integer(
     'TIDEMARK_WORKER_CONCURRENCY',
@@ -215,6 +227,18 @@ export const SETTINGS = {
     512 * 1024 * 1024,
     [1024, 16 * 1024 ** 3],
     'A larger jar is not taken. One that is being uploaded lies in TMPDIR, so that must have room for it.',
+  ),
+  verifyPerSecond: integer(
+    'TIDEMARK_VERIFY_PER_SECOND',
+    5,
+    [0, 1000],
+    'Snapshots of which one worker begins to look for every file, per second; 0: none by itself.',
+  ),
+  verifyEveryHours: integer(
+    'TIDEMARK_VERIFY_EVERY_HOURS',
+    168,
+    [1, 8760],
+    'How long after a snapshot was verified it is verified again, in hours.',
   ),
   maxEventLoopDelayMs: integer(
     'TIDEMARK_MAX_EVENT_LOOP_DELAY_MS',

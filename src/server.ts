@@ -7,8 +7,13 @@ import { openProducer } from './queue/connection.ts'
 import { createNudges } from './queue/producer.ts'
 import type { Caller } from './services/api.ts'
 import { createServices } from './services/create-services.ts'
+import { createSlots } from './services/slots.ts'
 import { createWaiters } from './services/waiters.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
+
+/** A `_metadata` of 256 MiB that names nothing but files takes a multiple of that while it is read. */
+const METADATA_AT_ONCE = 2
+const METADATA_WAITING = 64
 
 export type RunningServer = { url: string; close(): Promise<void> }
 
@@ -23,13 +28,16 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const nudges = createNudges(producer, log)
   const waiters = createWaiters(repositories.snapshots.findDecided)
   const operationWaiters = createWaiters(repositories.operations.findEnded)
+  const clearingWaiters = createWaiters(repositories.clearings.findCleared)
   const services = createServices({
     ...repositories,
     flink: shared.flink,
     stores: shared.stores,
+    log,
     nudges,
     waiters,
     operationWaiters,
+    clearingWaiters,
     newId: shared.newId,
     newTriggerId: shared.newTriggerId,
     crashPoint: shared.crashPoint,
@@ -37,6 +45,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     uploads: shared.uploads,
     jars: shared.jars,
     maxArtifactBytes: config.maxArtifactBytes,
+    metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING),
     health: {
       databaseVersion: async () => {
         const [row] = await shared.db.sql<{ version: string }>(
@@ -76,6 +85,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     async close() {
       waiters.close()
       operationWaiters.close()
+      clearingWaiters.close()
       await app.close()
       await nudges.flush()
       await producer.close()

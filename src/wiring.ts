@@ -6,11 +6,17 @@ import { type Logger, pino } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
 import type { Config } from './config.ts'
 import { createCrashPoint } from './crash-point.ts'
+import { createAuditRepository, createAuditWorkRepository } from './db/audits.ts'
+import { createCheckpointDirectoryRepository } from './db/checkpoint-directories.ts'
 import { createCheckpointHistoryRepository } from './db/checkpoint-history.ts'
 import { createCheckpointRepository } from './db/checkpoints.ts'
 import { createClaimRepository } from './db/claims.ts'
+import { createClearingWorkRepository } from './db/clearing-work.ts'
+import { createClearingRepository } from './db/clearings.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { createClusterRepository } from './db/clusters.ts'
+import { createCopyRepository, createCopyWorkRepository } from './db/copies.ts'
+import { createInspectionRepository } from './db/inspections.ts'
 import { createJobStateRepository } from './db/job-state.ts'
 import { createJobRepository } from './db/jobs.ts'
 import { createLifecycleWorkRepository } from './db/lifecycle-work.ts'
@@ -21,12 +27,18 @@ import { createNamespaceRepository } from './db/namespaces.ts'
 import { createObservationRepository } from './db/observations.ts'
 import { createOperationWorkRepository } from './db/operation-work.ts'
 import { createOperationRepository } from './db/operations.ts'
+import { createProtectionRepository } from './db/protections.ts'
 import { createReferenceRepository } from './db/references.ts'
 import { createRestorePointRepository } from './db/restore-points.ts'
+import { createRetentionRepository } from './db/retention.ts'
+import { createRetentionWorkRepository } from './db/retention-work.ts'
 import { createRunRepository } from './db/runs.ts'
 import { createSavepointWorkRepository } from './db/savepoint-work.ts'
+import { createScheduleWorkRepository } from './db/schedule-work.ts'
+import { createScheduleRepository } from './db/schedules.ts'
 import { createSnapshotRepository } from './db/snapshots.ts'
 import { createStorageRepository } from './db/storages.ts'
+import { createVerificationRepository } from './db/verifications.ts'
 import { createFlinkConnections } from './flink/connections.ts'
 import type { Jars, Uploads } from './ports/artifacts.ts'
 import type { CrashPoint, Log } from './ports/process.ts'
@@ -147,6 +159,9 @@ const createRepositories = (db: Database, config: Config, process: string, newId
   runs: createRunRepository(db),
   jobStates: createJobStateRepository(db),
   references: createReferenceRepository(db),
+  protections: createProtectionRepository(db),
+  inspections: createInspectionRepository(db),
+  verifications: createVerificationRepository(db),
   restorePoints: createRestorePointRepository(db),
   checkpointHistory: createCheckpointHistoryRepository(db),
   snapshots: createSnapshotRepository(db),
@@ -157,9 +172,35 @@ const createRepositories = (db: Database, config: Config, process: string, newId
   }),
   operations: createOperationRepository(db),
   operationWork: createOperationWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
+  audits: createAuditRepository(db),
+  auditWork: createAuditWorkRepository(db, createInspectionRepository(db), {
+    leaseMs: config.leaseMs,
+    newLease: newId,
+  }),
+  orphans: createAuditWorkRepository(db, createInspectionRepository(db), {
+    leaseMs: config.leaseMs,
+    newLease: newId,
+  }),
+  copies: createCopyRepository(db),
+  copyWork: createCopyWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
   lifecycles: createLifecycleRepository(db),
   lifecycleWork: createLifecycleWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
+  schedules: createScheduleRepository(db),
+  scheduleWork: createScheduleWorkRepository(db, { leaseMs: config.leaseMs, newLease: newId }),
   claims: createClaimRepository(db),
+  clearings: createClearingRepository(db, {
+    references: createReferenceRepository(db),
+    inspections: createInspectionRepository(db),
+    checkpointDirectories: createCheckpointDirectoryRepository(db),
+  }),
+  checkpointDirectories: createCheckpointDirectoryRepository(db),
+  clearingWork: createClearingWorkRepository(db, {
+    leaseMs: config.leaseMs,
+    newLease: newId,
+    workerName: process,
+  }),
+  retention: createRetentionRepository(db),
+  retentionWork: createRetentionWorkRepository(db),
   observations: createObservationRepository(db, newId),
   checkpoints: createCheckpointRepository(db, newId),
   metrics: createMetricsRepository(db),

@@ -4,11 +4,18 @@ import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
 import type { SavepointMeter } from './ports/metrics.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
+import { sweepAudits } from './services/advance-audit.ts'
+import { sweepClearings } from './services/advance-clearing.ts'
+import { sweepCopies } from './services/advance-copy.ts'
 import { sweepLifecycles } from './services/advance-lifecycle.ts'
 import { sweepOperations } from './services/advance-operation.ts'
 import { sweepSavepoints } from './services/advance-savepoint.ts'
 import { advanceStart } from './services/advance-start.ts'
 import { advanceStop } from './services/advance-stop.ts'
+import { createRetentionRound } from './services/apply-retention.ts'
+import { clearSnapshot } from './services/clear-snapshot.ts'
+import { createExpiryRound } from './services/expire-snapshots.ts'
+import { createScheduleRound } from './services/fire-schedules.ts'
 import { createCheckpointFolder } from './services/fold-checkpoints.ts'
 import { createCheckpointObserver } from './services/observe-checkpoints.ts'
 import { createClusterObserver } from './services/observe-cluster.ts'
@@ -17,12 +24,18 @@ import { requestSavepoint } from './services/request-savepoint.ts'
 import { reviewCheckpoints } from './services/review-checkpoints.ts'
 import { createClaimReview } from './services/review-claims.ts'
 import type { AdvancePorts } from './services/savepoint-moves.ts'
+import { createSlots } from './services/slots.ts'
+import { createVerificationRound } from './services/verify-due.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
 import { createWorkerHttp } from './worker-http.ts'
 
 export type RunningWorkerProcess = { close(): Promise<void> }
 
 const POLLS_AT_ONCE = 64
+const VERIFY_EVERY_MS = 1_000
+/** A `_metadata` of 256 MiB takes a multiple of that while it is read. */
+const METADATA_AT_ONCE = 2
+const METADATA_WAITING = 10_000
 const MAINTAIN_EVERY_MS = 6 * 3600 * 1000
 const MOST_BATCHES = 1_000
 
@@ -73,11 +86,45 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
+  const busyCopying = { count: 0 }
+  const copies = sweepOfCopies(shared)
+  const copying = startLoop(() => sweepOnce(copies, busyCopying, COPIES_AT_ONCE), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const busyClearing = { count: 0 }
+  const clearings = sweepClearings({
+    ...shared.repositories,
+    ...shared,
+    metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING),
+  })
+  const clearing = startLoop(() => sweepOnce(clearings, busyClearing, CLEARINGS_AT_ONCE), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const busyAuditing = { count: 0 }
+  const audits = sweepOfAudits(shared)
+  const auditing = startLoop(() => sweepOnce(audits, busyAuditing, AUDITS_AT_ONCE), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const scheduling = startLoop(scheduleRound(shared, sweeping.wake), {
+    pauseMs: config.sweepIntervalMs,
+    ...loop,
+  })
+  const rules = rulesOfRetention(shared, clearing.wake)
   const claims = createClaimReview({ ...shared.repositories, ...shared })
+  const verifying = createVerificationRound(
+    { ...shared.repositories, ...shared, metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING) },
+    { perSecond: config.verifyPerSecond, everyMs: config.verifyEveryHours * 3_600_000 },
+  )
   const wake = async () => {
     sweeping.wake()
     operating.wake()
     starting.wake()
+    copying.wake()
+    clearing.wake()
+    auditing.wake()
   }
   const queue = await startQueueWorker(
     queueBackendOf(config),
@@ -88,12 +135,19 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     sweeping,
     operating,
     starting,
+    scheduling,
+    copying,
+    clearing,
+    auditing,
     startLoop(() => claims.round(), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => watch.round().then(() => false), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => reviewCheckpoints({ ...shared.repositories, ...shared, leaseMs: config.leaseMs }), {
       pauseMs: config.observeIntervalMs,
       ...loop,
     }),
+    startLoop(() => verifying.round().then(() => false), { pauseMs: VERIFY_EVERY_MS, ...loop }),
+    startLoop(() => rules.retention.round(), { pauseMs: config.retentionIntervalMs, ...loop }),
+    startLoop(() => rules.expiry.round(), { pauseMs: config.retentionIntervalMs, ...loop }),
     startLoop(() => folder.round(), { pauseMs: config.foldIntervalMs, ...loop }),
     startLoop(() => maintain(shared).then(() => false), { pauseMs: MAINTAIN_EVERY_MS, ...loop }),
   ]
@@ -107,6 +161,10 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
           queue.close(config.shutdownGraceMs),
           untilIdle(busy),
           untilIdle(busyStarting),
+          untilIdle(busyCopying),
+          untilIdle(busyClearing),
+          untilIdle(busyAuditing),
+          verifying.idle(),
         ]),
         sleep(config.shutdownGraceMs),
       ])
@@ -157,6 +215,28 @@ function operationRound({ repositories, config, ...shared }: Shared, wakeSweep: 
   }
 }
 
+/** How many polls show what a savepoint did to its job. */
+const POLLS_TO_SETTLE = 3
+
+/** Schedules ask Postgres only, so a round is waited for, like one of operations. */
+const scheduleRound = ({ repositories, config, ...shared }: Shared, wakeSweep: () => void) =>
+  createScheduleRound({
+    scheduleWork: repositories.scheduleWork,
+    requestSavepoint: requestSavepoint({
+      snapshots: repositories.snapshots,
+      nudges: { savepointDue: wakeSweep },
+      newId: shared.newId,
+      newTriggerId: shared.newTriggerId,
+      crashPoint: shared.crashPoint,
+    }),
+    crashPoint: shared.crashPoint,
+    log: shared.log,
+    limits: {
+      savepointsPerCluster: config.scheduledSavepointsPerCluster,
+      settleMs: POLLS_TO_SETTLE * Math.max(config.observeIntervalMs, config.checkpointIntervalMs),
+    },
+  })
+
 const LIFECYCLES_AT_ONCE = 50
 
 /** Starts and stops ask Flink, a start for minutes: like savepoints they are not waited for. */
@@ -174,6 +254,45 @@ const sweepOfLifecycles = ({ repositories, config, ...shared }: Shared, wakeSwee
     log: shared.log,
     limits: { renewMs: config.leaseMs / 3 },
   })
+}
+
+/** Each copies four files at once: more copies would only share the same network. */
+const COPIES_AT_ONCE = 4
+
+const sweepOfCopies = ({ repositories, config, ...shared }: Shared) =>
+  sweepCopies({
+    ...repositories,
+    ...shared,
+    limits: { renewMs: config.leaseMs / 3, holdMs: config.leaseMs / 3 },
+  })
+
+/** Each lists one page after the other. */
+const AUDITS_AT_ONCE = 2
+
+const sweepOfAudits = ({ repositories, config, ...shared }: Shared) =>
+  sweepAudits({
+    ...repositories,
+    ...shared,
+    limits: { renewMs: config.leaseMs / 3, holdMs: config.leaseMs / 3 },
+  })
+
+/** Each has one request to a store under way, or two. */
+const CLEARINGS_AT_ONCE = 40
+
+/** What rules and expiry ask to go. The clearings themselves are due at once, here or at any worker. */
+function rulesOfRetention({ repositories, config, ...shared }: Shared, wakeClearing: () => void) {
+  const ports = {
+    ...repositories,
+    log: shared.log,
+    limits: { retentionIntervalMs: config.retentionIntervalMs },
+    clearSnapshot: clearSnapshot({
+      ...repositories,
+      stores: shared.stores,
+      nudges: { savepointDue: wakeClearing },
+      newId: shared.newId,
+    }),
+  }
+  return { retention: createRetentionRound(ports), expiry: createExpiryRound(ports) }
 }
 
 /** The sweep takes what the queue leaves free and does not wait for it: a slow savepoint never holds up the others. */
@@ -197,13 +316,17 @@ async function untilIdle(busy: { count: number }): Promise<void> {
   while (busy.count > 0) await sleep(50)
 }
 
-/** Months of history to come, expired idempotency keys in bounded batches. */
+/** Months of history to come; expired idempotency keys and old firings in bounded batches. */
 async function maintain({ db }: Shared): Promise<void> {
   await db.sql('select history.maintain()')
+  await forget(db, 'idempotency_record', `created_at < now() - interval '24 hours'`)
+  await forget(db, 'schedule_firing', `slot_at < now() - interval '90 days' and outcome <> 'PENDING'`)
+}
+
+async function forget({ sql }: Shared['db'], table: string, old: string): Promise<void> {
   for (let batch = 0; batch < MOST_BATCHES; batch++) {
-    const forgotten = await db.sql(
-      `delete from idempotency_record where ctid = any(array(
-         select ctid from idempotency_record where created_at < now() - interval '24 hours' limit 10000)) returning 1`,
+    const forgotten = await sql(
+      `delete from ${table} where ctid = any(array(select ctid from ${table} where ${old} limit 10000)) returning 1`,
     )
     if (forgotten.length < 10_000) return
   }

@@ -30,7 +30,7 @@ const JOBS = `
   order by j.name limit 20000`
 
 /**
- * Rows in work are counted (the partial index holds nothing else); the others come from the planner's statistics, because
+ * Rows in work are counted (their partial indexes hold nothing else: an open clearing has a next action); the others come from the planner's statistics, because
  * counting ten million rows at every scrape would cost more than the figure is worth.
  */
 const INSTALLATION = `
@@ -42,11 +42,11 @@ const INSTALLATION = `
     where c.oid = 'snapshot'::regclass and c.reltuples > 0
       and s.schemaname = 'public' and s.tablename = 'snapshot' and s.attname = 'status')
   select
-    coalesce((select extract(epoch from now() - min(updated_at)) from work where status = 'Clearing'), 0)::float8
+    coalesce((select extract(epoch from now() - min(requested_at)) from clearing where next_action_at is not null), 0)::float8
       as "clearingOldestSeconds",
     coalesce((select extract(epoch from now() - min(greatest(next_action_at, coalesce(lease_until, next_action_at))))
       from work where next_action_at <= now() and (lease_until is null or lease_until < now())), 0)::float8 as "sweepLagSeconds",
     coalesce((select json_object_agg(status, n) from estimate where status not in ('Creating', 'Clearing')), '{}'::json)::jsonb
       || jsonb_build_object(
         'Creating', (select count(*) from work where status = 'Creating'),
-        'Clearing', (select count(*) from work where status = 'Clearing')) as snapshots`
+        'Clearing', (select count(*) from clearing where next_action_at is not null and subject = 'SNAPSHOT')) as snapshots`

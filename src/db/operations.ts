@@ -6,7 +6,11 @@
 
 import { DomainError } from '../domain/errors.ts'
 import type {
+  AuditRequest,
+  AuditResult,
   BulkSavepointRequest,
+  CopyRequest,
+  CopyResult,
   LifecycleResult,
   OperationCounts,
   OperationItem,
@@ -31,7 +35,7 @@ type OperationRow = Row & {
   id: string
   kind: OperationKind
   status: OperationStatus
-  input: BulkSavepointRequest | StartRequest | StopRequest
+  input: BulkSavepointRequest | StartRequest | StopRequest | CopyRequest | AuditRequest
   counts: CountsByStatus | OperationCounts | null
   created_at: string
   created_by: string
@@ -45,7 +49,8 @@ type OperationRow = Row & {
   failure_code: string | null
   failure_message: string | null
   steps: OperationStep[]
-  result: LifecycleResult | null
+  /** Each kind has its own part of these, all optional. */
+  result: (LifecycleResult & CopyResult & AuditResult & { listing?: unknown }) | null
 }
 
 type ItemRow = Row & {
@@ -96,7 +101,11 @@ export function createOperationRepository(db: Database): OperationRepository {
       ])
       if (!row) return null
       const summary = toSummary(row)
-      if (summary.kind !== 'BULK_SAVEPOINT') return { ...summary, steps: row.steps, result: row.result ?? {} }
+      if (summary.kind !== 'BULK_SAVEPOINT') {
+        // where an audit goes on is nobody's business
+        const { listing: _inside, ...result } = row.result ?? {}
+        return { ...summary, steps: row.steps, result }
+      }
       const rows = await db.sql<ItemRow>(SELECT_ITEMS, [
         namespaceId,
         id,
@@ -180,6 +189,26 @@ function toSummary(row: OperationRow): OperationSummary {
   const base = { id, status, createdAt, createdBy, endedAt }
   if ('maxParallel' in row.input)
     return { ...base, kind: 'BULK_SAVEPOINT', request: row.input, counts: toCounts(row.counts) }
+  if ('storage' in row.input && !('copy' in row.input)) {
+    return {
+      ...base,
+      kind: 'AUDIT',
+      request: row.input,
+      deadlineAt: row.deadline_at,
+      failure: toFailure(row),
+    }
+  }
+  if ('copy' in row.input) {
+    return {
+      ...base,
+      kind: 'COPY',
+      job: { id: row.job_id ?? '', name: row.job_name },
+      request: row.input,
+      deadlineAt: row.deadline_at,
+      snapshot: row.snapshot_id,
+      failure: toFailure(row),
+    }
+  }
   return {
     ...base,
     kind: row.kind === 'STOP' ? 'STOP' : 'START',
@@ -189,10 +218,12 @@ function toSummary(row: OperationRow): OperationSummary {
     run: row.run_id,
     flinkJobId: row.flink_job_id,
     snapshot: row.snapshot_id,
-    failure:
-      row.failure_code === null ? null : { code: row.failure_code, message: row.failure_message ?? '' },
+    failure: toFailure(row),
   }
 }
+
+const toFailure = ({ failure_code: code, failure_message: message }: OperationRow) =>
+  code === null ? null : { code, message: message ?? '' }
 
 export function toCounts(counts: CountsByStatus | OperationCounts | null): OperationCounts {
   if (counts !== null && 'done' in counts) return counts

@@ -2,7 +2,8 @@
  * The writes of a worker to savepoints it holds by a lease. With a thousand in flight they are asked, looked at, moved and
  * given back side by side, so each kind of write is done for many rows by one statement. A row that somebody else has
  * locked, or a write that the database refuses, is left out of it and done alone: it holds up nobody. A status moves only
- * here, in one statement with its transition and its event.
+ * here, in one statement with its transition and its event. A worker that slept past its lease may have taken the same row
+ * once more, and both of its writes share a statement: what is written is joined by the lease as well as by the id.
  */
 import type {
   MoveResult,
@@ -22,13 +23,13 @@ export function createSavepointWrites(
   const markAsked = together<Asked, Date | null>(
     async (asked, locking) => {
       const values = [JSON.stringify(asked), asked.map(({ id }) => id), leaseMs]
-      const rows = await db.sql<{ id: string; asked_at: string }>(
+      const rows = await db.sql<{ id: string; lease: string; asked_at: string }>(
         markAskedSql(locking),
         values,
         `mark-asked${locking}`,
       )
-      const marked = new Map(rows.map((row) => [row.id, new Date(row.asked_at)]))
-      return asked.map(({ id }) => marked.get(id) ?? null)
+      const marked = new Map(rows.map((row) => [holdOf(row), new Date(row.asked_at)]))
+      return asked.map((each) => marked.get(holdOf(each)) ?? null)
     },
     (askedAt) => askedAt !== null,
   )
@@ -36,13 +37,15 @@ export function createSavepointWrites(
   const move = together<Move, MoveResult>(
     async (moves, locking) => {
       const values = [JSON.stringify(moves), moves.map(({ id }) => id), workerName]
-      const rows = await db.sql<{ id: string; moved: boolean }>(
+      const rows = await db.sql<{ id: string; lease: string | null }>(
         moveSql(locking),
         values,
         `move-snapshots${locking}`,
       )
-      const known = new Map(rows.map((row) => [row.id, row.moved]))
-      return moves.map(({ id }) => (known.has(id) ? (known.get(id) ? 'moved' : 'stale') : 'missing'))
+      const known = new Map(rows.map((row) => [row.id, row.lease]))
+      return moves.map(({ id, lease }) =>
+        known.has(id) ? (known.get(id) === lease ? 'moved' : 'stale') : 'missing',
+      )
     },
     (result) => result === 'moved',
   )
@@ -50,9 +53,13 @@ export function createSavepointWrites(
   const release = together<Release, boolean>(
     async (releases, locking) => {
       const values = [JSON.stringify(releases), releases.map(({ id }) => id)]
-      const rows = await db.sql<{ id: string }>(releaseSql(locking), values, `release-savepoints${locking}`)
-      const released = new Set(rows.map(({ id }) => id))
-      return releases.map(({ id }) => released.has(id))
+      const rows = await db.sql<{ id: string; lease: string }>(
+        releaseSql(locking),
+        values,
+        `release-savepoints${locking}`,
+      )
+      const released = new Set(rows.map(holdOf))
+      return releases.map((each) => released.has(holdOf(each)))
     },
     (released) => released,
   )
@@ -84,6 +91,8 @@ export function createSavepointWrites(
   }
 }
 
+const holdOf = ({ id, lease }: { id: string; lease: string }): string => `${id} ${lease}`
+
 type Asked = {
   id: string
   lease: string
@@ -109,12 +118,12 @@ const markAskedSql = (locking: Locking): string => `
       lease_until = now() + make_interval(secs => $3::float8 / 1000), updated_at = now(), row_version = s.row_version + 1
     from asked a
     where s.id = any (array(select id from free)) and s.id = a.id and s.lease_token = a.lease and s.lease_until > now() and s.status = 'Creating'
-    returning s.id)
+    returning s.id, a.lease)
   update attempt t set asked_at = now(), flink_job_id = a."flinkJobId", asked_flink_start = a."flinkStartTime"
   from asked a
   where t.snapshot_id = any ($2::uuid[]) and t.snapshot_id = a.id and t.number = a.attempt and t.asked_at is null
-    and a.id in (select id from held)
-  returning t.snapshot_id as id, t.asked_at`
+    and (a.id, a.lease) in (select id, lease from held)
+  returning t.snapshot_id as id, a.lease::text as lease, t.asked_at`
 
 const moveSql = (locking: Locking): string => `
   with move as (
@@ -142,23 +151,23 @@ const moveSql = (locking: Locking): string => `
       tries = 0, lease_token = null, lease_until = null, row_version = s.row_version + 1, updated_at = now()
     from move m
     where s.id = any (array(select id from free)) and s.id = m.id and s.lease_token = m.lease and s.status = m."from"
-    returning s.id, s.namespace_id, s.job_id, s.kind, s.source, s.attempt),
+    returning s.id, s.namespace_id, s.job_id, s.kind, s.source, s.attempt, m.lease),
   ended as (
     update attempt a set outcome = m.outcome, failure_code = m."endCode", failure_message = m."endMessage",
       orphan_location = m."orphanLocation", settled_at = now()
-    from move m join moved on moved.id = m.id
+    from move m join moved on moved.id = m.id and moved.lease = m.lease
     where a.snapshot_id = any ($2::uuid[]) and a.snapshot_id = m.id and a.number = moved.attempt and m.outcome is not null
       and a.outcome is null),
   written as (
     insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
     select d.namespace_id, d.id, m."from", m."to", m.reason, coalesce(m.message, m."failureMessage"), $3
-    from moved d join move m on m.id = d.id),
+    from moved d join move m on m.id = d.id and m.lease = d.lease),
   told as (
     insert into history.event (namespace_id, type, job_id, snapshot_id, data)
     select d.namespace_id, 'snapshot.status', d.job_id, d.id,
       jsonb_build_object('from', m."from", 'to', m."to", 'reason', m.reason, 'kind', d.kind, 'source', d.source)
-    from moved d join move m on m.id = d.id)
-  select s.id, s.id in (select id from moved) as moved from snapshot s where s.id = any ($2::uuid[])`
+    from moved d join move m on m.id = d.id and m.lease = d.lease)
+  select s.id, (select d.lease::text from moved d where d.id = s.id) as lease from snapshot s where s.id = any ($2::uuid[])`
 
 type Move = ReturnType<typeof toMove>
 
@@ -204,10 +213,10 @@ const releaseSql = (locking: Locking): string => `
       settled_at = case when r.settled then coalesce(s.settled_at, now()) else s.settled_at end,
       lease_token = null, lease_until = null
     from release r where s.id = any (array(select id from free)) and s.id = r.id and s.lease_token = r.lease
-    returning s.id),
+    returning s.id, r.lease),
   ended as (
     update attempt a set outcome = r.outcome, failure_code = r."failureCode", failure_message = r."failureMessage",
       orphan_location = r."orphanLocation", settled_at = now()
-    from release r join held on held.id = r.id
+    from release r join held on held.id = r.id and held.lease = r.lease
     where a.snapshot_id = any ($2::uuid[]) and a.snapshot_id = r.id and a.number = r.attempt and r.outcome is not null and a.outcome is null)
-  select id from held`
+  select id, lease::text as lease from held`

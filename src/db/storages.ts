@@ -140,6 +140,10 @@ async function findUser(tx: Prisma.TransactionClient, scope: Scope, id: string):
     union all
     (select 'snapshot', s.id::text, j.name, s.status from snapshot s join job j on j.id = s.job_id
       where s.namespace_id = ${scope.namespaceId}::uuid and s.storage_id = ${id}::uuid and s.status <> 'Cleared' limit 1)
+    union all
+    (select 'operation', o.id::text, j.name, o.status from operation o join job j on j.id = o.job_id
+      where o.namespace_id = ${scope.namespaceId}::uuid and o.kind = 'COPY' and o.ended_at is null
+        and (o.input -> 'storage' ->> 'id')::uuid = ${id}::uuid limit 1)
     limit 1`
   return user
 }

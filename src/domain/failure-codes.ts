@@ -104,4 +104,13 @@ export const COPY_FAILED_CODES = [
   'SECRET_REFERENCE_INVALID',
   'SECRET_MISSING',
 ] as const
+/** Why an audit FAILED, beside what its storage refuses with. */
+export const AUDIT_FAILED_CODES = [
+  'AUDIT_TIMEOUT',
+  'REFERENCE_NOT_FOUND',
+  'STORAGE_BUCKET_MISSING',
+  'STORAGE_ACCESS_DENIED',
+  'STORAGE_REFUSED',
+] as const
+
 export type CopyFailedCode = (typeof COPY_FAILED_CODES)[number]

@@ -93,6 +93,7 @@ export const documentOptions = (documents: RouteDocuments): FastifyDynamicSwagge
       { name: 'runs', description: 'The lives of a job on a cluster.' },
       { name: 'savepoints', description: 'Snapshots the user owns: triggering them.' },
       { name: 'snapshots', description: 'Savepoints and checkpoints: reading and describing them.' },
+      { name: 'rules', description: 'What happens to the savepoints of a job on its own.' },
       { name: 'system', description: 'The installation and its probes.' },
     ],
     components: {

@@ -49,6 +49,19 @@ export const waitForSnapshot = async (
   return services.waitForSnapshot({ caller: request.caller, snapshot, waitSeconds, signal })
 }
 
+/** The same for one that is being cleared: once it is Cleared. */
+export const waitForCleared = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  snapshot: string,
+  waitSeconds: number,
+): Promise<Snapshot> => {
+  reply.header('preference-applied', 'wait')
+  const { services, closing } = request.server
+  const signal = AbortSignal.any([clientGone(reply), closing])
+  return services.waitForCleared({ caller: request.caller, snapshot, waitSeconds, signal })
+}
+
 /** The same for an operation: once it has ended. */
 export const waitForOperation = async (
   request: FastifyRequest,

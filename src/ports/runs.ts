@@ -1,6 +1,6 @@
 /** Runs, and what is read of a job beside its snapshots. */
 import type { JobState } from '../domain/job-state.ts'
-import type { RestoredRun } from '../domain/references.ts'
+import type { OpenCopy, RestoredRun } from '../domain/references.ts'
 import type { CandidateFacts } from '../domain/restore-point.ts'
 import type { Run } from '../domain/run.ts'
 import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
@@ -48,6 +48,7 @@ export interface ReferenceRepository {
     clusters: Reference[]
     runs: RestoredRun[]
     claimedByRun: string | null
+    copies: OpenCopy[]
   } | null>
 }
 

@@ -17,16 +17,13 @@ import type { FlinkClient, FlinkConnections } from '../ports/flink.ts'
 import type { SeenRun, StartWork, SubmittedRun } from '../ports/lifecycle.ts'
 import type { CrashPoint } from '../ports/process.ts'
 import type { Advanced } from './advance-lifecycle.ts'
-import { chooseRestorePoint } from './choose-restore-point.ts'
+import { type ChooseRestorePointPorts, chooseRestorePoint } from './choose-restore-point.ts'
 import { describeRun, failStart, LEASE_LOST, type Reason, type StartEndPorts } from './end-start.ts'
-import type { RestorePointPorts } from './find-restore-point.ts'
 import { type ResolveArtifactPorts, resolveArtifact } from './resolve-artifact.ts'
-import type { ReviewClaimsPorts } from './review-claims.ts'
 import { watchStart } from './watch-start.ts'
 
-export type AdvanceStartPorts = RestorePointPorts &
+export type AdvanceStartPorts = ChooseRestorePointPorts &
   ResolveArtifactPorts &
-  ReviewClaimsPorts &
   StartEndPorts & {
     flink: FlinkConnections
     newId: () => string

@@ -132,13 +132,12 @@ async function findPlace(ports: LookPorts, scope: Scope, location: string): Prom
   }
 }
 
-async function readOrExplain(
-  place: Place,
-  { metadataSlots = (work) => work() }: LookPorts,
-): Promise<ReadMetadata | Seen> {
+async function readOrExplain(place: Place, { metadataSlots }: LookPorts): Promise<ReadMetadata | Seen> {
   try {
-    const { summary, files, metadataBytes } = await metadataSlots(() =>
-      readMetadataFile(place.store, place.directory),
+    const { summary, files, metadataBytes } = await readMetadataFile(
+      place.store,
+      place.directory,
+      metadataSlots,
     )
     return { summary, files, metadataBytes }
   } catch (error) {

@@ -52,8 +52,7 @@ export async function readInspection(
   const kept = READ_ANEW.includes(snapshot.verdict) ? null : await ports.inspections.find(scope, snapshot.id)
   if (kept) return { inspection: kept }
   const { store, directory } = await openSnapshotPlace(ports, scope, snapshot)
-  const { metadataSlots = (work) => work() } = ports
-  const read = await metadataSlots(() => readMetadataFile(store, directory))
+  const read = await readMetadataFile(store, directory, ports.metadataSlots)
   const inspection = toInspection(read)
   // False when it was cleared meanwhile: then nothing is to be kept, and what was read was true.
   await ports.inspections.save(scope, snapshot.id, inspection, read.files)
@@ -82,19 +81,29 @@ export const toInspection = ({
   inspectedAt: new Date().toISOString(),
 })
 
+/** What a smaller file becomes in memory needs no turn. */
+const SMALL_BYTES = 256 * 1024
+
 /**
- * Reads `_metadata` in `directory` afresh, as a stream, with two requests. Throws METADATA_MISSING when the store says that
- * it is not there, METADATA_UNREADABLE with the byte and the field, or STORAGE_….
+ * Reads `_metadata` in `directory` afresh, as a stream, with two requests; a large one waits for a slot. Throws
+ * METADATA_MISSING when the store says that it is not there, METADATA_UNREADABLE with the byte and the field, or STORAGE_….
  */
-export async function readMetadataFile(store: ObjectStore, directory: Location): Promise<MetadataFile> {
+export async function readMetadataFile(
+  store: ObjectStore,
+  directory: Location,
+  slots: Slots = (work) => work(),
+): Promise<MetadataFile> {
   const file = joinLocation(directory, '_metadata')
   try {
     const found = await store.head(file)
     if (!found) throw missing(file)
-    const metadata = await readMetadata(store.read(file), { size: found.sizeBytes })
-    const summary = summarize(metadata)
-    const files = toStoredFiles(summary.files, directory)
-    return { metadata, summary, files, metadataBytes: found.sizeBytes }
+    const { sizeBytes } = found
+    const read = async (): Promise<MetadataFile> => {
+      const metadata = await readMetadata(store.read(file), { size: sizeBytes })
+      const summary = summarize(metadata)
+      return { metadata, summary, files: toStoredFiles(summary.files, directory), metadataBytes: sizeBytes }
+    }
+    return await (sizeBytes <= SMALL_BYTES ? read() : slots(read))
   } catch (error) {
     if (error instanceof MetadataError) throw unreadable(file, error)
     if (error instanceof StorageError && error.kind === 'not-found') throw missing(file)

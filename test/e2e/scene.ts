@@ -65,18 +65,22 @@ export async function openScene(
   name: string,
   openFlink: OpenFlink,
   storageKind: StorageKind,
+  env: Record<string, string> = {},
 ): Promise<Scene> {
   const flink = await openFlink(storageKind)
   try {
-    return await openSystem(name, flink)
+    return await openSystem(name, flink, env)
   } catch (error) {
     await flink.stop()
     throw error
   }
 }
 
-async function openSystem(name: string, flink: FlinkUnderTest): Promise<Scene> {
-  const system = await startSystem({ name, env: { ...flink.storage.env, TIDEMARK_RESCALE_SETTLE_MS: '500' } })
+async function openSystem(name: string, flink: FlinkUnderTest, env: Record<string, string>): Promise<Scene> {
+  const system = await startSystem({
+    name,
+    env: { ...flink.storage.env, TIDEMARK_RESCALE_SETTLE_MS: '500', ...env },
+  })
   await create(system, 'clusters', { name: 'flink', url: flink.url })
   await create(system, 'storages', { name: 'savepoints', ...flink.storage.input })
   const jobs: SceneJob[] = []

@@ -82,7 +82,7 @@ async function populate(api: Api, folder: string, flinkJobName: string): Promise
   }
 }
 
-type Route = { method: 'GET' | 'POST' | 'PATCH' | 'DELETE'; path: string; id: string }
+type Route = { method: 'GET' | 'POST' | 'PATCH' | 'DELETE' | 'PUT'; path: string; id: string }
 
 /** Every route of the document that names a thing. */
 async function routesWithIds(): Promise<Route[]> {
@@ -92,13 +92,15 @@ async function routesWithIds(): Promise<Route[]> {
   return Object.entries(document.paths).flatMap(([path, methods]) => {
     const id = /\{(\w+)\}/.exec(path)?.[1]
     if (id === undefined) return []
-    return (['GET', 'POST', 'PATCH', 'DELETE'] as const)
+    return (['GET', 'POST', 'PATCH', 'DELETE', 'PUT'] as const)
       .filter((method) => method.toLowerCase() in methods)
       .map((method) => ({ method, path, id }))
   })
 }
 
 const BODIES: Readonly<Record<string, object>> = {
+  '/v1/jobs/{job}/schedule': { every: { hours: 6 } },
+  '/v1/jobs/{job}/retention': { keepCount: 5 },
   '/v1/clusters/{cluster}': { mode: 'OBSERVE_ONLY' },
   '/v1/storages/{storage}': { clearCheckpoints: true },
   '/v1/jobs/{job}': { allowStop: true },
@@ -125,7 +127,12 @@ describe('two tenants with the same names', () => {
     const routes = await routesWithIds()
     expect(routes.length).toBeGreaterThan(15)
     for (const { method, path } of routes) {
-      const body = method === 'PATCH' ? BODIES[path] : method === 'POST' ? (BODIES[path] ?? {}) : undefined
+      const body =
+        method === 'PATCH' || method === 'PUT'
+          ? BODIES[path]
+          : method === 'POST'
+            ? (BODIES[path] ?? {})
+            : undefined
       for (const [api, foreign] of [
         [system.api, theirs],
         [system.other, ours],

@@ -104,6 +104,7 @@ describe.each([
       location,
       sizeBytes: 11,
       modifiedAt: expect.any(Date),
+      archived: false,
     })
     expect(await readAll(store, location)).toBe('hello world')
     expect(text(await store.readRange(location, 6, 5))).toBe('world')

@@ -786,7 +786,7 @@ describe('checking a storage', () => {
     const keyOf = (location: { segments: readonly string[] }) => location.segments.join('/')
     return {
       put: async (location, bytes) => {
-        const stored = { location, sizeBytes: bytes.length, modifiedAt: null }
+        const stored = { location, sizeBytes: bytes.length, modifiedAt: null, archived: false }
         objects.set(keyOf(location), { bytes, stored })
       },
       list: async () => ({

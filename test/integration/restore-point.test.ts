@@ -260,10 +260,10 @@ describe('the restore point', () => {
     const source = await savepoint(5)
     const newer = await checkpoint(6)
     const copy = await savepoint(1, { source: 'COPY', seconds: 1 })
-    await sql(
-      'update snapshot set copy_of = $2, run_id = null, flink_checkpoint_id = null where id = $1',
-      [copy, source],
-    )
+    await sql('update snapshot set copy_of = $2, run_id = null, flink_checkpoint_id = null where id = $1', [
+      copy,
+      source,
+    ])
     const imported = await savepoint(99, { source: 'IMPORT', seconds: 1 })
     const answer = await find()
     expect(answer.chosen?.snapshot).toBe(newer)

@@ -137,3 +137,56 @@ test('one that is gone is missing, and one of another worker is stale, whatever 
   const released = [gone, taken].map((work) => savepoints.release(work, { nextActionInMs: 5_000, tries: 2 }))
   expect(await Promise.all(released)).toEqual([true, false])
 })
+
+test('a write under a lease that was lost shares the statement with the one that holds it, and writes nothing', async () => {
+  await database.db.sql(`update snapshot set lease_until = now() - interval '1 s'`) // slept past it
+  const again = await savepoints.claimDue(10)
+  const pairs = held.map((stale) => ({ stale, fresh: again.find(({ id }) => id === stale.id) ?? stale }))
+  expect(pairs.every(({ stale, fresh }) => stale.lease !== fresh.lease)).toBe(true)
+
+  const asked = await Promise.all(
+    pairs.flatMap(({ stale, fresh }) => [
+      savepoints.markAsked(stale, 'a'.repeat(32), 1),
+      savepoints.markAsked(fresh, 'b'.repeat(32), 2),
+    ]),
+  )
+  expect(asked.map((at) => at !== null)).toEqual(pairs.flatMap(() => [false, true]))
+  const asks = await database.db.sql('select distinct flink_job_id from attempt')
+  expect(asks).toEqual([{ flink_job_id: 'b'.repeat(32) }])
+
+  const late: StatusMove = { to: 'Timeout', reason: 'DEADLINE_PASSED', settled: false, nextActionInMs: 1_000 }
+  const moved = await Promise.all(
+    pairs.flatMap(({ stale, fresh }) => [
+      savepoints.move(stale, late),
+      savepoints.move(fresh, present(`s3://ours/${fresh.id}`)),
+    ]),
+  )
+  expect(moved).toEqual(pairs.flatMap(() => ['stale', 'moved']))
+  const written = await transitions()
+  expect(written).toHaveLength(pairs.length)
+  expect(
+    new Set(written.map((row) => `${row['to_status']} ${row['told']} ${row['status']} ${row['outcome']}`)),
+  ).toEqual(new Set(['Present Present Present COMPLETED']))
+})
+
+test('what is given back under a lease that was lost is not', async () => {
+  await database.db.sql(`update snapshot set lease_until = now() - interval '1 s'`)
+  const again = await savepoints.claimDue(10)
+  const given = await Promise.all(
+    again.flatMap((fresh) => [
+      savepoints.release(held.find(({ id }) => id === fresh.id) ?? fresh, {
+        nextActionInMs: null,
+        tries: 9,
+        settled: true,
+        attempt: { outcome: 'FAILED' },
+      }),
+      savepoints.release(fresh, { nextActionInMs: 5_000, tries: 1 }),
+    ]),
+  )
+  expect(given).toEqual(again.flatMap(() => [false, true]))
+  const rows = await database.db.sql(
+    `select distinct s.tries, s.next_action_at is not null as due, a.outcome
+     from snapshot s join attempt a on a.snapshot_id = s.id`,
+  )
+  expect(rows).toEqual([{ tries: 1, due: true, outcome: null }])
+})

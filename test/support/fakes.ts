@@ -29,6 +29,8 @@ export const fakeFlink = (answers: Partial<FlinkClient>): FlinkClient => ({
   readSavepoint: unasked('readSavepoint'),
   stopJob: unasked('stopJob'),
   cancelJob: unasked('cancelJob'),
+  disposeSavepoint: unasked('disposeSavepoint'),
+  readDisposal: unasked('readDisposal'),
   listJars: unasked('listJars'),
   uploadJar: unasked('uploadJar'),
   runJar: unasked('runJar'),
@@ -42,6 +44,7 @@ export function fakeStore(files: Record<string, Uint8Array>): ObjectStore {
       location: parseLocation(place),
       sizeBytes: bytes.length,
       modifiedAt: new Date('2026-11-21T12:00:03Z'),
+      archived: false,
     }))
   const find = (location: Location) => files[formatLocation(location)]
   return {

@@ -48,13 +48,16 @@ describe('a run needs what it was restored from', () => {
       clusters: [{ id: 'c', name: 'flink' }],
       runs: [run(), run({ id: 'gone', state: 'FINISHED' }), run({ id: 'lost', state: 'LOST' })],
       claimedByRun: 'claimer',
+      copies: [{ operation: 'copying', storage: 'archive' }],
     })
     expect(uses.map(({ reason, run: id }) => [reason, id])).toEqual([
       ['CLUSTER_CONFIGURATION', null],
       ['RUN', 'run'],
       ['RUN', 'lost'],
       ['CLAIMED', 'claimer'],
+      ['COPYING', null],
     ])
+    expect(uses[4]?.message).toContain('operation copying')
     expect(uses[2]?.message).toContain('POST /v1/runs/lost/confirm-ended')
     expect(listUses({ kind: 'SAVEPOINT', clusters: [], runs: [], claimedByRun: null })).toEqual([])
   })

@@ -11,6 +11,7 @@ import { listClusters } from './clusters/list-clusters.ts'
 import { listFlinkJobs } from './clusters/list-flink-jobs.ts'
 import { probeCluster } from './clusters/probe-cluster.ts'
 import { updateCluster } from './clusters/update-cluster.ts'
+import { checkCompatibility } from './jobs/check-compatibility.ts'
 import { createJob } from './jobs/create-job.ts'
 import { deleteJob } from './jobs/delete-job.ts'
 import { getJob } from './jobs/get-job.ts'
@@ -21,22 +22,47 @@ import { startJob } from './jobs/start-job.ts'
 import { stopJob } from './jobs/stop-job.ts'
 import { updateJob } from './jobs/update-job.ts'
 import { getOperation } from './operations/get-operation.ts'
+import { listAuditFindings } from './operations/list-findings.ts'
 import { listOperations } from './operations/list-operations.ts'
+import { deleteDefaultRetention } from './retention/delete-default-retention.ts'
+import { deleteJobRetention } from './retention/delete-job-retention.ts'
+import { getDefaultRetention } from './retention/get-default-retention.ts'
+import { getJobRetention } from './retention/get-job-retention.ts'
+import { previewRetention } from './retention/preview-retention.ts'
+import { setDefaultRetention } from './retention/set-default-retention.ts'
+import { setJobRetention } from './retention/set-job-retention.ts'
 import { confirmRunEnded } from './runs/confirm-run-ended.ts'
 import { getRun } from './runs/get-run.ts'
 import { listRuns } from './runs/list-runs.ts'
 import { createBulkSavepoint } from './savepoints/create-bulk-savepoint.ts'
 import { createSavepoint } from './savepoints/create-savepoint.ts'
+import { deleteSchedule } from './schedules/delete-schedule.ts'
+import { getSchedule } from './schedules/get-schedule.ts'
+import { listScheduleFirings } from './schedules/list-firings.ts'
+import { pauseSchedule } from './schedules/pause-schedule.ts'
+import { previewSchedule } from './schedules/preview-schedule.ts'
+import { putSchedule } from './schedules/put-schedule.ts'
+import { resumeSchedule } from './schedules/resume-schedule.ts'
+import { clearSnapshot } from './snapshots/clear-snapshot.ts'
+import { copySnapshot } from './snapshots/copy-snapshot.ts'
+import { getClearing } from './snapshots/get-clearing.ts'
+import { getInspection } from './snapshots/get-inspection.ts'
 import { getSnapshot } from './snapshots/get-snapshot.ts'
+import { getVerification } from './snapshots/get-verification.ts'
+import { listSnapshotFiles } from './snapshots/list-files.ts'
 import { listJobSnapshots } from './snapshots/list-job-snapshots.ts'
 import { listReferences } from './snapshots/list-references.ts'
 import { listTransitions } from './snapshots/list-transitions.ts'
 import { registerSnapshot } from './snapshots/register-snapshot.ts'
 import { updateSnapshot } from './snapshots/update-snapshot.ts'
+import { verifySnapshot } from './snapshots/verify-snapshot.ts'
+import { auditStorage } from './storages/audit-storage.ts'
 import { checkStorage } from './storages/check-storage.ts'
+import { clearOrphans } from './storages/clear-orphans.ts'
 import { createStorage } from './storages/create-storage.ts'
 import { deleteStorage } from './storages/delete-storage.ts'
 import { getStorage } from './storages/get-storage.ts'
+import { getStorageUsage } from './storages/get-usage.ts'
 import { listStorages } from './storages/list-storages.ts'
 import { updateStorage } from './storages/update-storage.ts'
 import { getLiveness } from './system/get-liveness.ts'
@@ -65,6 +91,10 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   updateStorage,
   deleteStorage,
   checkStorage,
+  auditStorage,
+  getStorageUsage,
+  clearOrphans,
+  listAuditFindings,
   uploadArtifact,
   getArtifact,
   createJob,
@@ -79,6 +109,7 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   compareVersions,
   getJobState,
   getRestorePoint,
+  checkCompatibility,
   startJob,
   stopJob,
   listRuns,
@@ -92,8 +123,29 @@ export const ROUTES: readonly ((app: App) => unknown)[] = [
   listJobSnapshots,
   getSnapshot,
   updateSnapshot,
+  clearSnapshot,
+  getClearing,
   listTransitions,
   listReferences,
+  copySnapshot,
+  verifySnapshot,
+  getVerification,
+  getInspection,
+  listSnapshotFiles,
+  getJobRetention,
+  setJobRetention,
+  deleteJobRetention,
+  previewRetention,
+  getDefaultRetention,
+  setDefaultRetention,
+  deleteDefaultRetention,
+  getSchedule,
+  putSchedule,
+  deleteSchedule,
+  pauseSchedule,
+  resumeSchedule,
+  listScheduleFirings,
+  previewSchedule,
   getSystem,
   getLiveness,
   getReadiness,

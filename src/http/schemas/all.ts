@@ -1,5 +1,13 @@
 /** Every named schema of the document, registered once by `app.ts`. */
 import { Artifact } from './artifacts.ts'
+import {
+  AuditFinding,
+  AuditFindingPage,
+  AuditStorage,
+  ClearOrphans,
+  OrphanClearings,
+  StorageUsage,
+} from './audits.ts'
 import type { Named } from './base.ts'
 import {
   CheckpointingSettings,
@@ -9,6 +17,7 @@ import {
   SettingFinding,
   StateSettings,
 } from './checkpointing.ts'
+import { Clearing } from './clearings.ts'
 import {
   CLUSTER_AUTH_FORMS,
   Cluster,
@@ -18,10 +27,13 @@ import {
   ProbeResult,
   UpdateCluster,
 } from './clusters.ts'
+import { CheckCompatibility, CompatibilityCheck } from './compatibility.ts'
 import { AttachFlinkJobs, AttachReport, FlinkJobList } from './fleet.ts'
+import { SnapshotFile, SnapshotFilePage, SnapshotInspection } from './inspections.ts'
 import { JobState } from './job-state.ts'
 import { CreateJob, Job, JobPage, UpdateJob } from './jobs.ts'
 import {
+  CopySnapshot,
   CreateBulkSavepoint,
   Operation,
   OperationItem,
@@ -34,7 +46,16 @@ import {
 import { Problem } from './problem.ts'
 import { SnapshotReferences } from './references.ts'
 import { RestorePoint } from './restore-points.ts'
+import { PreviewRetention, Retention, RetentionPreview, SetRetention } from './retention.ts'
 import { Run, RunPage } from './runs.ts'
+import {
+  PreviewSchedule,
+  PutSchedule,
+  Schedule,
+  ScheduleFiring,
+  ScheduleFiringPage,
+  SchedulePreview,
+} from './schedules.ts'
 import { SecretReference } from './secrets.ts'
 import {
   Attempt,
@@ -48,6 +69,7 @@ import {
 } from './snapshots.ts'
 import { CreateStorage, Storage, StorageCheck, StoragePage, UpdateStorage } from './storages.ts'
 import { Liveness, Readiness, SystemInfo } from './system.ts'
+import { Verification, VerificationRunning } from './verifications.ts'
 import { CreateJobVersion, JobVersion, JobVersionPage } from './versions.ts'
 
 export const NAMED_SCHEMAS: readonly Named[] = [
@@ -56,15 +78,19 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   AttachReport,
   Artifact,
   Attempt,
+  CheckCompatibility,
   CheckpointingSettings,
+  CompatibilityCheck,
   EffectiveSettings,
   FlinkConfiguration,
   JobVersionDiff,
   SettingFinding,
   StateSettings,
+  Clearing,
   Cluster,
   ClusterPage,
   ConfirmIdentity,
+  CopySnapshot,
   CreateBulkSavepoint,
   CreateCluster,
   CreateJob,
@@ -92,12 +118,31 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   Run,
   RunPage,
   RegisterSnapshot,
+  PreviewRetention,
+  Retention,
+  RetentionPreview,
+  PreviewSchedule,
+  PutSchedule,
+  Schedule,
+  ScheduleFiring,
+  ScheduleFiringPage,
+  SchedulePreview,
   SecretReference,
+  SetRetention,
   Snapshot,
+  SnapshotFile,
+  SnapshotFilePage,
+  SnapshotInspection,
   SnapshotPage,
   SnapshotReferences,
   Storage,
   StorageCheck,
+  AuditFinding,
+  AuditFindingPage,
+  AuditStorage,
+  ClearOrphans,
+  OrphanClearings,
+  StorageUsage,
   StoragePage,
   SystemInfo,
   Transition,
@@ -106,4 +151,6 @@ export const NAMED_SCHEMAS: readonly Named[] = [
   UpdateJob,
   UpdateSnapshot,
   UpdateStorage,
+  Verification,
+  VerificationRunning,
 ]

@@ -6,6 +6,7 @@ import {
   STOP_WARNING_CODES,
 } from '../../domain/failure-codes.ts'
 import {
+  type AuditRequest,
   type BulkSavepointRequest,
   type CopyRequest,
   ITEM_STATUSES,
@@ -91,7 +92,7 @@ const MEMBERS = {
     OPERATION_STATUSES,
     '`SUCCEEDED`: it did what was asked (all items are DONE). `PARTIAL`: some items are. `FAILED`: it did not, or no item is DONE.',
   ),
-  request: Type.Unsafe<BulkSavepointRequest | StartRequest | StopRequest | CopyRequest>({
+  request: Type.Unsafe<BulkSavepointRequest | StartRequest | StopRequest | CopyRequest | AuditRequest>({
     type: 'object',
     additionalProperties: true,
     description: 'What was asked for, with what was filled in.',
@@ -173,7 +174,7 @@ export const OperationStep = named(
     {
       name: Type.String({
         description:
-          'START: upload, choose, submit, run. STOP: wait, savepoint, end; with CANCEL cancel, end. COPY: read, plan, copy, metadata, verify, record.',
+          'START: upload, choose, submit, run. STOP: wait, savepoint, end; with CANCEL cancel, end. COPY: read, plan, copy, metadata, verify, record. AUDIT: list, rows, record.',
       }),
       status: openWord(STEP_STATUSES, 'Where it stands.'),
       startedAt: nullable(Moment('When it was taken up.')),
@@ -183,6 +184,8 @@ export const OperationStep = named(
     { description: 'One step of a start, a stop or a copy, in the order of the work.' },
   ),
 )
+
+const foundTotal = Type.Object({ count: Type.Integer(), objects: Type.Integer(), bytes: Type.Integer() })
 
 const finding = Type.Object({ code: Type.String(), message: Type.String() })
 
@@ -238,6 +241,24 @@ export const Operation = named(
             ),
             findings: Type.Optional(
               Type.Array(finding, { description: 'COPY: why it cannot be made (`COPY_NOT_POSSIBLE`).' }),
+            ),
+            listed: Type.Optional(
+              Type.Object(
+                { objects: Type.Integer(), bytes: Type.Integer() },
+                { description: 'AUDIT: how much was listed so far.' },
+              ),
+            ),
+            found: Type.Optional(
+              Type.Object(
+                { ORPHAN: foundTotal, UNREGISTERED: foundTotal, MISSING: foundTotal },
+                { description: 'AUDIT: totals per kind of finding.' },
+              ),
+            ),
+            foreign: Type.Optional(
+              Type.Object(
+                { objects: Type.Integer(), bytes: Type.Integer() },
+                { description: 'AUDIT: what has no known shape; only counted.' },
+              ),
             ),
             warnings: Type.Optional(
               Type.Array(finding, {

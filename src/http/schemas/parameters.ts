@@ -93,6 +93,15 @@ const PREFER = {
     }),
   ),
 }
+const PREFER_CLEARED = {
+  prefer: Type.Optional(
+    Type.String({
+      maxLength: 1024,
+      description:
+        '`wait=N` (RFC 7240), N in seconds from 0 to 55: answers as soon as the snapshot is Cleared, at the latest after N seconds. Other preferences are ignored.',
+    }),
+  ),
+}
 const IF_MATCH = {
   'if-match': Type.Optional(
     Type.String({
@@ -113,6 +122,7 @@ export const CreateHeaders = Type.Object(IDEMPOTENCY)
 export const ReadHeaders = Type.Object(IF_NONE_MATCH)
 export const ChangeHeaders = Type.Object(IF_MATCH)
 export const CreateSavepointHeaders = Type.Object({ ...IDEMPOTENCY, ...PREFER })
+export const ClearSnapshotHeaders = Type.Object({ ...IF_MATCH, ...PREFER_CLEARED })
 export const ReadSnapshotHeaders = Type.Object({ ...IF_NONE_MATCH, ...PREFER })
 
 /** For routes that take no query parameter at all: an unknown one is refused, not ignored. */

@@ -83,7 +83,11 @@ export const UpdateSnapshot = named(
       description: Type.Optional(DescriptionInput),
       labels: Type.Optional(LabelsInput),
       pinned: Type.Optional(Type.Boolean({ description: 'Never cleared by a rule while pinned.' })),
-      expiresAt: Type.Optional(nullable(Instant('When it may be cleared by itself, in the future; null for never. Savepoints only.'))),
+      expiresAt: Type.Optional(
+        nullable(
+          Instant('When it may be cleared by itself, in the future; null for never. Savepoints only.'),
+        ),
+      ),
     },
     { minProperties: 1, ...CLOSED },
   ),
@@ -161,7 +165,9 @@ export const Snapshot = named(
       notRestorableBecause: nullable(Type.String()),
       supersedes: nullable(Type.String()),
       copyOf: nullable(
-        Type.String({ description: 'Of a COPY the id of the snapshot it was made from; it ranks as that one.' }),
+        Type.String({
+          description: 'Of a COPY the id of the snapshot it was made from; it ranks as that one.',
+        }),
       ),
       restoredBy: Type.Array(Type.String(), { description: 'The runs that were restored from it.' }),
       createdBy: Type.String(),

@@ -113,7 +113,23 @@ export const StorageCheck = named(
           durationMs: Type.Number({ description: 'Milliseconds.' }),
         }),
       ),
+      rules: nullable(
+        Type.Array(
+          Type.Object({
+            name: nullable(Type.String()),
+            prefix: Type.String({ description: 'Of keys; a string, not a folder.' }),
+            does: openWord(['DELETE', 'ARCHIVE'], 'An archived file cannot be read by anybody.'),
+            afterDays: nullable(Type.Integer({ description: 'Null: on a fixed date.' })),
+            storageClass: nullable(Type.String({ description: 'Of ARCHIVE.' })),
+            onlySome: Type.Boolean({ description: 'Only objects with certain tags or sizes.' }),
+          }),
+          {
+            description:
+              'Lifecycle rules of the bucket that delete or archive what lies below the root: state of Flink must never be touched by one. Null when the store does not tell, or a step failed.',
+          },
+        ),
+      ),
     },
-    { description: 'What happened to a probe object written just now.' },
+    { description: 'What happened to a probe object written just now, and what the store does by itself.' },
   ),
 )
