@@ -30,7 +30,7 @@ export default defineConfig({
           globalSetup: PROCESSES,
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {
@@ -44,7 +44,7 @@ export default defineConfig({
         },
       },
       {
-        // Two files at a time, a few JVMs each: they mostly wait for one another's heartbeats and for checkpoints.
+        // Three files at a time, a few JVMs each: they mostly wait for one another's heartbeats and for checkpoints.
         test: {
           name: 'real-flink',
           retry: CI_RETRY,
@@ -52,7 +52,7 @@ export default defineConfig({
           globalSetup: PROCESSES,
           testTimeout: 300_000,
           hookTimeout: 600_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
     ],

@@ -1,7 +1,7 @@
 /** The worker process: observes clusters and moves savepoints on. Any number of replicas share the work by leases. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
-import { startLoop } from './loop.ts'
+import { type Loop, startLoop } from './loop.ts'
 import type { SavepointMeter } from './ports/metrics.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
 import { sweepAudits } from './services/advance-audit.ts'
@@ -86,32 +86,26 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
+  /** A nudge wakes them; without one they are in no hurry, and an idle worker asks Postgres little. */
+  const unhurried = { pauseMs: config.sweepIntervalMs * 4, ...loop }
   const busyCopying = { count: 0 }
   const copies = sweepOfCopies(shared)
-  const copying = startLoop(() => sweepOnce(copies, busyCopying, COPIES_AT_ONCE), {
-    pauseMs: config.sweepIntervalMs,
-    ...loop,
-  })
+  const copying = startLoop(() => sweepOnce(copies, busyCopying, COPIES_AT_ONCE), unhurried)
   const busyClearing = { count: 0 }
   const clearings = sweepClearings({
     ...shared.repositories,
     ...shared,
     metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING),
+    sweepIn: (ms) => void setTimeout(() => clearing.wake(), ms + 5).unref(),
   })
-  const clearing = startLoop(() => sweepOnce(clearings, busyClearing, CLEARINGS_AT_ONCE), {
-    pauseMs: config.sweepIntervalMs,
-    ...loop,
-  })
+  const clearing: Loop = startLoop(
+    () => sweepOnce(clearings, busyClearing, CLEARINGS_AT_ONCE, () => clearing.wake()),
+    unhurried,
+  )
   const busyAuditing = { count: 0 }
   const audits = sweepOfAudits(shared)
-  const auditing = startLoop(() => sweepOnce(audits, busyAuditing, AUDITS_AT_ONCE), {
-    pauseMs: config.sweepIntervalMs,
-    ...loop,
-  })
-  const scheduling = startLoop(scheduleRound(shared, sweeping.wake), {
-    pauseMs: config.sweepIntervalMs,
-    ...loop,
-  })
+  const auditing = startLoop(() => sweepOnce(audits, busyAuditing, AUDITS_AT_ONCE), unhurried)
+  const scheduling = startLoop(scheduleRound(shared, sweeping.wake), unhurried)
   const rules = rulesOfRetention(shared, clearing.wake)
   const claims = createClaimReview({ ...shared.repositories, ...shared })
   const verifying = createVerificationRound(
@@ -300,6 +294,7 @@ async function sweepOnce(
   sweep: (limit: number) => Promise<{ claimed: number; done: Promise<unknown> }>,
   busy: { count: number },
   concurrency: number,
+  wake: () => void = () => undefined,
 ): Promise<boolean> {
   const free = Math.min(100, concurrency - busy.count)
   if (free <= 0) return false
@@ -307,6 +302,7 @@ async function sweepOnce(
   busy.count += claimed
   done.finally(() => {
     busy.count -= claimed
+    if (claimed > 0) wake()
   })
   return claimed === free
 }

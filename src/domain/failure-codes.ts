@@ -105,7 +105,7 @@ export const COPY_FAILED_CODES = [
   'SECRET_MISSING',
 ] as const
 /** Why an audit FAILED, beside what its storage refuses with. */
-export const AUDIT_FAILED_CODES = [
+const AUDIT_FAILED_CODES = [
   'AUDIT_TIMEOUT',
   'REFERENCE_NOT_FOUND',
   'STORAGE_BUCKET_MISSING',

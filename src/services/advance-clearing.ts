@@ -32,6 +32,8 @@ export type AdvanceClearingPorts = ClearFilesPorts &
   ProveOrphanPorts & {
     flink: Pick<FlinkConnections, 'to'>
     log: Log
+    /** Asks for a sweep then, so that a short pause is not made longer by that between two sweeps. */
+    sweepIn?: (ms: number) => void
   }
 
 /** Claims up to `limit` due clearings and advances them side by side; `done` resolves when all are given back. */
@@ -51,6 +53,7 @@ async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Prom
       work = { ...work, tries: 0, ...stepped.changes }
       if (stepped.pauseMs > 0) {
         await ports.clearingWork.release(work, { inMs: stepped.pauseMs, tries: 0, error: null })
+        ports.sweepIn?.(stepped.pauseMs)
         return
       }
     }
