@@ -1,8 +1,14 @@
 /** The inspection of a snapshot by its id, through the API like any other client. */
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
+import type { InspectionSummary } from '../domain/inspection.ts'
 import type { InspectionView } from '../services/api.ts'
-import type { Inspected } from './inspect.ts'
+
+export type Failure = { code: string; message: string }
+export type Inspected =
+  /** `json`: the whole line. `target`: as it was given. */
+  | { target: string; json: object; summary: InspectionSummary; fileCount: number }
+  | { target: string; json: object; error: Failure; notAsked: boolean }
 
 export type ApiAccess = { url: string; token: string }
 

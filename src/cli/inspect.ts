@@ -6,11 +6,10 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validate } from 'uuid'
-import type { InspectionSummary } from '../domain/inspection.ts'
 import { MetadataError } from '../metadata/errors.ts'
 import { readMetadata } from '../metadata/read-metadata.ts'
 import { summarize } from '../metadata/summarize.ts'
-import { type ApiAccess, fetchInspection } from './fetch-inspection.ts'
+import { type ApiAccess, type Failure, fetchInspection, type Inspected } from './fetch-inspection.ts'
 
 /** Exit codes: 0 everything was read, 5 something is not a readable snapshot, 2 usage, 1 the API could not be asked. */
 const UNREADABLE = 5
@@ -22,12 +21,6 @@ export type InspectOptions = {
   apiUrl?: string | undefined
   token?: string | undefined
 }
-
-type Failure = { code: string; message: string }
-export type Inspected =
-  /** `json`: the whole line. `target`: as it was given. */
-  | { target: string; json: object; summary: InspectionSummary; fileCount: number }
-  | { target: string; json: object; error: Failure; notAsked: boolean }
 
 /** Prints one JSON line per path or id when several are given or `-o json` is; else a page for a person. */
 export async function inspect(targets: readonly string[], options: InspectOptions): Promise<number> {

@@ -104,13 +104,13 @@ export const COPY_FAILED_CODES = [
   'SECRET_REFERENCE_INVALID',
   'SECRET_MISSING',
 ] as const
+export type CopyFailedCode = (typeof COPY_FAILED_CODES)[number]
+
 /** Why an audit FAILED, beside what its storage refuses with. */
-const AUDIT_FAILED_CODES = [
+export const AUDIT_FAILED_CODES = [
   'AUDIT_TIMEOUT',
   'REFERENCE_NOT_FOUND',
   'STORAGE_BUCKET_MISSING',
   'STORAGE_ACCESS_DENIED',
   'STORAGE_REFUSED',
 ] as const
-
-export type CopyFailedCode = (typeof COPY_FAILED_CODES)[number]

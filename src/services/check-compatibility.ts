@@ -3,18 +3,17 @@
  * judge: the inspection of the snapshot, and what snapshots of the version tell of its operators. Nothing is changed, and
  * Flink is not asked: a plan of a jar would run the user's code, and names only the first operator of each chain.
  */
-import {
-  type Compatibility,
-  type CompatibilityFinding,
-  concludeCompatibility,
-  judgeCompatibility,
-  type KnownOperators,
-  type SnapshotFacts,
+import type {
+  Compatibility,
+  CompatibilityFinding,
+  KnownOperators,
+  SnapshotFacts,
 } from '../domain/compatibility.ts'
 import { finding } from '../domain/compatibility-program.ts'
 import { DomainError } from '../domain/errors.ts'
 import type { InspectionSummary } from '../domain/inspection.ts'
 import type { JobVersion } from '../domain/job-version.ts'
+import { concludeCompatibility, judgeCompatibility } from '../domain/judge-compatibility.ts'
 import type { Job } from '../domain/resources.ts'
 import type { RestoreDecision } from '../domain/restore-point.ts'
 import { toInspectionSummary } from '../domain/snapshot-files.ts'

@@ -1,15 +1,14 @@
 /** The verdict by rule, over `_metadata` files that Flink wrote. */
 import { describe, expect, it } from 'vitest'
-import {
-  type CompatibilityQuestion,
-  type CompatibilityVerdict,
-  concludeCompatibility,
-  judgeCompatibility,
-  type KnownOperators,
+import type {
+  CompatibilityQuestion,
+  CompatibilityVerdict,
+  KnownOperators,
 } from '../../src/domain/compatibility.ts'
 import { defaultMaxParallelism, finding, isSameProgram } from '../../src/domain/compatibility-program.ts'
 import type { InspectionSummary } from '../../src/domain/inspection.ts'
 import type { JobVersionSpec } from '../../src/domain/job-version.ts'
+import { concludeCompatibility, judgeCompatibility } from '../../src/domain/judge-compatibility.ts'
 import { toInspectionSummary } from '../../src/domain/snapshot-files.ts'
 import { readMetadata } from '../../src/metadata/read-metadata.ts'
 import { summarize } from '../../src/metadata/summarize.ts'

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import {
+  AUDIT_FAILED_CODES,
   COPY_FAILED_CODES,
   START_FAILED_CODES,
   STOP_FAILED_CODES,
@@ -127,7 +128,7 @@ const MEMBERS = {
   ),
   failure: Type.Optional(
     failure(
-      `START, STOP, COPY: why it FAILED. Of a START: ${list([...START_FAILED_CODES, ...START_FAILURE_CODES, ...DECISION_CODES])}. Of a STOP: ${list(STOP_FAILED_CODES)}, or the failure code of its savepoint. Of a COPY: ${list(COPY_FAILED_CODES)}.`,
+      `Why it FAILED. Of a START: ${list([...START_FAILED_CODES, ...START_FAILURE_CODES, ...DECISION_CODES])}. Of a STOP: ${list(STOP_FAILED_CODES)}, or the failure code of its savepoint. Of a COPY: ${list(COPY_FAILED_CODES)}. Of an AUDIT: ${list(AUDIT_FAILED_CODES)}.`,
     ),
   ),
 }
