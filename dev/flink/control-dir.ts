@@ -6,14 +6,19 @@ export async function slowSnapshots(controlDir: string, ms: number): Promise<voi
   await leave(controlDir, 'slow-ms', String(ms))
 }
 
+/** Each event takes that long, so that more and more wait between the operators, until `obeyNothing`. */
+export async function slowEvents(controlDir: string, ms: number): Promise<void> {
+  await leave(controlDir, 'slow-events-ms', String(ms))
+}
+
 /** Snapshots throw this text, and with it the job restarts, until `obeyNothing`. */
 export async function failSnapshots(controlDir: string, text: string): Promise<void> {
   await leave(controlDir, 'fail', text)
 }
 
-/** Snapshots succeed again; one that is being slow goes on at once. */
+/** Snapshots succeed again; one that is being slow goes on at once, and events after 0.2 s. */
 export async function obeyNothing(controlDir: string): Promise<void> {
-  for (const file of ['fail', 'slow-ms']) await rm(join(controlDir, file), { force: true })
+  for (const file of ['fail', 'slow-ms', 'slow-events-ms']) await rm(join(controlDir, file), { force: true })
 }
 
 /** What the job told last, at most 0.2 s old while it runs; what has not been told yet is null. */

@@ -27,6 +27,7 @@ export function createSavepointInsert(db: Database): SnapshotRepository['insertS
       return accepted.map(({ savepoint }) => created.get(savepoint.id) ?? null)
     },
     (row) => row !== null,
+    ({ savepoint }) => savepoint.id,
   )
   return async ({ namespaceId }, savepoint, key) => {
     try {

@@ -32,6 +32,7 @@ export function createSavepointWrites(
       return asked.map((each) => marked.get(holdOf(each)) ?? null)
     },
     (askedAt) => askedAt !== null,
+    ({ id }) => id,
   )
 
   const move = together<Move, MoveResult>(
@@ -48,6 +49,7 @@ export function createSavepointWrites(
       )
     },
     (result) => result === 'moved',
+    ({ id }) => id,
   )
 
   const release = together<Release, boolean>(
@@ -62,6 +64,7 @@ export function createSavepointWrites(
       return releases.map((each) => released.has(holdOf(each)))
     },
     (released) => released,
+    ({ id }) => id,
   )
 
   return {

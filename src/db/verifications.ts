@@ -115,7 +115,10 @@ const OF_FLINK = `(s.claimed_by_run_id is not null
       or s.kind = 'CHECKPOINT' and exists (select 1 from run r where r.id = s.run_id and r.namespace_id = s.namespace_id
         and (r.ended_at is null or r.recheck_at is not null)))`
 
-/** An event tells when it stops, or begins again, to be restorable for what was found. */
+/**
+ * An event tells when it stops, or begins again, to be restorable for what was found. A worker's look that began before
+ * somebody else's report does not overwrite it: a file may have gone in between.
+ */
 const RECORD = `
   with held as (
     select s.id, s.namespace_id, s.job_id, s.kind, s.source, s.verdict as before, s.row_version,
@@ -123,7 +126,9 @@ const RECORD = `
       case when $7 = 'NOT_ASKED' or s.verdict is not distinct from 'ENDANGERED' then s.verdict else $7 end as after
     from snapshot s
     where s.id = $2::uuid and s.namespace_id = $1::uuid and s.status = 'Present' and s.location = $3
-      and ($4::timestamptz is null or s.verify_at = $4::timestamptz)
+      and ($4::timestamptz is null or s.verify_at = $4::timestamptz and not exists (
+        select 1 from snapshot_verification v where v.snapshot_id = s.id and v.namespace_id = s.namespace_id
+          and v.verdict <> 'NOT_ASKED' and v.verified_at > now() - make_interval(secs => $14::float8 / 1000)))
     for update of s),
   noted as (
     insert into snapshot_verification (namespace_id, snapshot_id, verdict, message, findings, finding_count, checked_files,

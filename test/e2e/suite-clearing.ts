@@ -122,7 +122,7 @@ export function describeClearing(title: string, openFlink: OpenFlink, storage: S
       }
     })
 
-    it('leaves what a person asked for to persons: no rule touches it, a DELETE clears it [A-53]', async () => {
+    it('leaves what a person asked for to persons: no rule touches it, a DELETE clears it [A-09] [A-53]', async () => {
       const job = await scene.newJob()
       const byHand = await take(job)
       const [ruled] = [

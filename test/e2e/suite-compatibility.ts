@@ -13,7 +13,8 @@ import {
   openManagedScene,
   type VersionInput,
 } from './managed-scene.ts'
-import { describeInspecting, takeSavepoint } from './suite-inspecting.ts'
+import { describeInspecting } from './suite-inspecting.ts'
+import { describeVerifying, takeSavepoint } from './suite-verifying.ts'
 
 export const COMPATIBILITY_CHECKPOINTS: CheckpointOptions = { intervalMs: 86_400_000, numRetained: 10 }
 
@@ -41,6 +42,8 @@ export function describeCompatibility(name: string, openFlink: OpenFlink, option
     if (options.backends) {
       describeBackends(use)
       describeInspecting(use)
+    } else {
+      describeVerifying(use)
     }
   })
 }

@@ -1,10 +1,12 @@
-/** What `_metadata` tells us and what Flink says of the same snapshot, for every kind that a real Flink writes. */
+/** What `_metadata` tells us and what Flink says of the same snapshot, and whether it is whole, for every kind that a real Flink writes. */
 import { expect, it } from 'vitest'
+import { obeyNothing, slowEvents } from '../../dev/flink/control-dir.ts'
 import { getJson } from '../../dev/flink/rest.ts'
 import type { Snapshot } from '../../src/domain/snapshot.ts'
 import type { InspectionView } from '../../src/services/api.ts'
 import { until } from '../support/api.ts'
 import { KEYS, type ManagedJob, type ManagedScene } from './managed-scene.ts'
+import { expectDamageFound, expectWhole, takeSavepoint } from './suite-verifying.ts'
 
 type Kind = {
   state: { backend: 'hashmap' | 'rocksdb'; incremental?: boolean }
@@ -36,16 +38,18 @@ const KINDS: Record<string, Kind> = {
 
 export function describeInspecting(use: () => ManagedScene): void {
   for (const [name, { state, unaligned = false, handles }] of Object.entries(KINDS)) {
-    it(`an inspection agrees with what Flink reports: ${name} [N-05]`, async () => {
+    it(`an inspection agrees with what Flink reports, and a file that goes is found: ${name} [N-05]`, async () => {
       const { read } = use()
       const job = await use().newJob({ checkpointing: { unaligned }, more: { state } })
       await job.started()
       await job.untilCounted(KEYS)
-      const checkpoint = await job.untilCheckpoint()
+      const checkpoint = await untilCheckpointOf(use(), job, unaligned)
       const ofCheckpoint = await expectSame(use(), job, checkpoint)
-      expect(ofCheckpoint.inspection).toMatchObject({ kind: 'checkpoint', format: 'native' })
+      expect(ofCheckpoint.inspection).toMatchObject({ kind: 'checkpoint', format: 'native', unaligned })
       expect(ofCheckpoint.checkpointType).toBe(unaligned ? 'UNALIGNED_CHECKPOINT' : 'CHECKPOINT')
       expect(keyedHandles(ofCheckpoint.inspection)).toEqual([expect.stringMatching(handles.checkpoint)])
+      await expectWhole(use(), checkpoint)
+      const savepoints: Snapshot[] = []
       for (const format of ['CANONICAL', 'NATIVE'] as const) {
         const savepoint = await read(await takeSavepoint(use(), job, format))
         const { inspection } = await expectSame(use(), job, savepoint)
@@ -55,9 +59,37 @@ export function describeInspecting(use: () => ManagedScene): void {
           selfContained: true,
         })
         expect(keyedHandles(inspection)).toEqual([expect.stringMatching(handles[format])])
+        await expectWhole(use(), savepoint)
+        savepoints.push(savepoint)
       }
+      await expectDamageFound(use(), job, { savepoints, incremental: state.incremental === true })
     })
   }
+}
+
+/**
+ * Of state that has files of its own: the first may be taken before all keys are there. An unaligned one must have overtaken
+ * events that the slowed job had not come to: that of an idle job holds none, whatever its mode.
+ */
+async function untilCheckpointOf(
+  { system }: ManagedScene,
+  job: ManagedJob,
+  unaligned: boolean,
+): Promise<Snapshot> {
+  if (unaligned) await slowEvents(job.controlDir, 20)
+  const found = await until(
+    `a checkpoint of ${job.name} with files${unaligned ? ' and data in flight' : ''}`,
+    async () => {
+      const [newest] = await job.list('kind=CHECKPOINT&status=Present')
+      if (!newest) return false
+      const path = `/v1/snapshots/${newest.id}/inspection`
+      const { body } = await system.api.call<InspectionView>('GET', path)
+      return body.fileCount > 0 && body.unaligned === unaligned && newest
+    },
+    60_000,
+  )
+  await obeyNothing(job.controlDir)
+  return found
 }
 
 const keyedHandles = ({ handleCounts }: InspectionView): string[] =>
@@ -97,16 +129,3 @@ async function expectSame(
 /** Flink's statistics are of tasks: what coordinators keep on the JobManager is not in them. */
 const ofSubtasks = ({ stateSize, operators }: InspectionView): number =>
   operators.reduce((sum, { coordinatorStateBytes }) => sum - (coordinatorStateBytes ?? 0), Number(stateSize))
-
-export async function takeSavepoint(
-  { system, read }: ManagedScene,
-  { name }: ManagedJob,
-  format: 'CANONICAL' | 'NATIVE',
-): Promise<string> {
-  const { status, body } = await system.api.call<{ id: string }>('POST', `/v1/jobs/${name}/savepoints`, {
-    body: { format },
-  })
-  expect(status, JSON.stringify(body)).toBe(202)
-  await until(`the ${format} savepoint`, async () => (await read(body.id)).status === 'Present', 60_000)
-  return body.id
-}

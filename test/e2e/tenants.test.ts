@@ -101,6 +101,11 @@ async function routesWithIds(): Promise<Route[]> {
 const BODIES: Readonly<Record<string, object>> = {
   '/v1/jobs/{job}/schedule': { every: { hours: 6 } },
   '/v1/jobs/{job}/retention': { keepCount: 5 },
+  '/v1/snapshots/{snapshot}/copy': { storage: 'state' },
+  '/v1/storages/{storage}/orphans/clear': {
+    operation: '00000000-0000-7000-8000-000000000000',
+    findings: [0],
+  },
   '/v1/clusters/{cluster}': { mode: 'OBSERVE_ONLY' },
   '/v1/storages/{storage}': { clearCheckpoints: true },
   '/v1/jobs/{job}': { allowStop: true },

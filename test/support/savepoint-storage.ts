@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   NoSuchKey,
   S3Client,
@@ -35,6 +36,8 @@ export type SavepointStorage = {
   children(location: string): Promise<string[]>
   /** Everything below a location goes, as if somebody had deleted it. */
   remove(location: string): Promise<void>
+  /** One file, which must be there. */
+  removeFile(location: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -60,6 +63,7 @@ export async function openLocalStorage(): Promise<SavepointStorage> {
     },
     children: (location) => readdir(fileURLToPath(location)).catch(() => []),
     remove: (location) => rm(fileURLToPath(location), { recursive: true, force: true }),
+    removeFile: (location) => rm(fileURLToPath(location)),
     close: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -121,6 +125,11 @@ export function openS3Storage(server: S3Server): SavepointStorage {
         }
         if (!page.IsTruncated) return
       }
+    },
+    async removeFile(location) {
+      const { bucket, key } = split(location)
+      await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))
     },
     close: async () => client.destroy(),
   }

@@ -36,6 +36,8 @@ export type SystemOptions = {
   /** Over the scaled defaults. */
   env?: Record<string, string>
   workers?: number
+  /** A migrated database nobody is connected to: copying it beats migrating again. */
+  template?: string
   /** `postgres`: the queue of the embedded default. */
   queue?: 'redis' | 'postgres'
 }
@@ -52,8 +54,13 @@ const SCALED = {
 
 export async function startSystem(options: SystemOptions): Promise<TestSystem> {
   const folder = await mkdtemp(join(tmpdir(), `tidemark-${options.name}-`))
-  const database = await createDatabase(process.env['TEST_DATABASE_URL'] ?? '', options.name)
-  await migrate(database.url, MIGRATIONS)
+  const { template } = options
+  const database = await createDatabase(
+    process.env['TEST_DATABASE_URL'] ?? '',
+    options.name,
+    template === undefined ? {} : { template },
+  )
+  if (template === undefined) await migrate(database.url, MIGRATIONS)
   const redisUrl = process.env['TEST_REDIS_URL'] ?? ''
   const tokens = { default: randomBytes(16).toString('hex'), other: randomBytes(16).toString('hex') }
   const env: Record<string, string> = {

@@ -7,8 +7,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
 /**
- * How a test talks with the running job: it leaves `slow-ms` or `fail` here, the job leaves
- * `counter`, `highest-key-count` and `restored`. Without a directory everything does nothing.
+ * How a test talks with the running job: it leaves `slow-ms`, `slow-events-ms` or `fail` here, the job
+ * leaves `counter`, `highest-key-count` and `restored`. Without a directory everything does nothing.
  */
 final class ControlDirectory {
   private static final long LOOK_EVERY_MS = 50;
@@ -29,6 +29,12 @@ final class ControlDirectory {
     if (failure != null) {
       throw new RuntimeException(failure);
     }
+  }
+
+  /** How long an event takes; 0 without `slow-events-ms`. */
+  long slowEventsMs() throws IOException {
+    String slowMs = read("slow-events-ms");
+    return slowMs == null ? 0 : Long.parseLong(slowMs);
   }
 
   /** Removing the file lets a waiting snapshot go on at once, so no test sleeps longer than it must. */

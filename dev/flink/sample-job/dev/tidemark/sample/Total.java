@@ -22,6 +22,7 @@ final class Total implements MapFunction<Long, Long>, CheckpointedFunction {
   private long total;
   private transient long highestKeyCount;
   private transient long nextReportAtMs;
+  private transient long slowEventsMs;
   private transient ControlDirectory control;
   private transient ListState<Long> state;
 
@@ -48,6 +49,10 @@ final class Total implements MapFunction<Long, Long>, CheckpointedFunction {
     if (nowMs >= nextReportAtMs) {
       nextReportAtMs = nowMs + REPORT_EVERY_MS;
       control.reportCounter(total, highestKeyCount);
+      slowEventsMs = control.slowEventsMs();
+    }
+    if (slowEventsMs > 0) {
+      Thread.sleep(slowEventsMs);
     }
     return total;
   }
