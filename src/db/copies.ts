@@ -7,6 +7,7 @@ import type { CopyFile, CopyProgress, CopyRepository, CopyWork, CopyWorkReposito
 import { toStorageAddress } from './addresses.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
 import { forgetExpiredKey } from './idempotency.ts'
+import { HELD, releaseOperation, renewOperation } from './operation-lease.ts'
 import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 
 export const createCopyRepository = (db: Database): CopyRepository => ({
@@ -127,15 +128,7 @@ export function createCopyWorkRepository(
     claimDue: async (limit) =>
       (await db.sql<WorkRow>(CLAIM_DUE, [newLease(), leaseMs, limit], 'claim-due-copies')).map(toWork),
 
-    renew: async (work) => {
-      const rows = await db.sql(
-        `update operation set lease_until = now() + make_interval(secs => $3::float8 / 1000)
-         where id = $1::uuid and ${HELD} returning id`,
-        [work.id, work.lease, leaseMs],
-        'renew-copy',
-      )
-      return rows.length === 1
-    },
+    renew: (work) => renewOperation(db, work, leaseMs),
 
     record: async (work, progress) => {
       const rows = await db.sql(`with ${RECORDED} select id from held`, progressOf(work, progress))
@@ -194,20 +187,9 @@ export function createCopyWorkRepository(
       return rows.length === 1
     },
 
-    release: async (work, { nextActionInMs, tries }) => {
-      const rows = await db.sql(
-        `update operation set next_action_at = now() + make_interval(secs => $3::float8 / 1000), tries = $4,
-           lease_token = null, lease_until = null
-         where id = $1::uuid and lease_token = $2::uuid and ended_at is null returning id`,
-        [work.id, work.lease, nextActionInMs, tries],
-        'release-copy',
-      )
-      return rows.length === 1
-    },
+    release: (work, next) => releaseOperation(db, work, next),
   }
 }
-
-const HELD = `lease_token = $2::uuid and lease_until > now() and ended_at is null`
 
 /** Writes the progress, and locks the row until the statement has written: nobody can claim it in between. */
 const RECORDED = `held as (

@@ -14,6 +14,7 @@ import { type Database, violatedConstraint } from './client.ts'
 import { SELECT_WORK, toWork, type WorkRow } from './lifecycle-rows.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
 import { END_SETTLES_MS } from './observations.ts'
+import { HELD, releaseOperation } from './operation-lease.ts'
 import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 
 export type LifecycleWorkOptions = { leaseMs: number; newLease: () => string }
@@ -119,20 +120,9 @@ export function createLifecycleWorkRepository(
       return rows.length === 1
     },
 
-    release: async (work, { nextActionInMs, tries }) => {
-      const rows = await db.sql(
-        `update operation set next_action_at = now() + make_interval(secs => $3::float8 / 1000), tries = $4,
-           lease_token = null, lease_until = null
-         where id = $1::uuid and lease_token = $2::uuid and ended_at is null returning id`,
-        [work.id, work.lease, nextActionInMs, tries],
-        'release-lifecycle',
-      )
-      return rows.length === 1
-    },
+    release: (work, next) => releaseOperation(db, work, next),
   }
 }
-
-const HELD = `lease_token = $2::uuid and lease_until > now() and ended_at is null`
 
 // ---------------------------------------------------------------------------------------------------- claim
 

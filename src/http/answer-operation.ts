@@ -1,19 +1,20 @@
 /** What every route that creates an operation answers: 202 while it is RUNNING, 201 when it ended within the wait asked for. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Operation } from '../domain/operation.ts'
-import type { Created } from '../services/api.ts'
-import { markReplayed } from './idempotency.ts'
-import { RETRY_AFTER_SECONDS, waitForOperation } from './prefer.ts'
+import type { Created, Idempotency } from '../services/api.ts'
+import { markReplayed, readIdempotency } from './idempotency.ts'
+import { RETRY_AFTER_SECONDS, readWaitSeconds, waitForOperation } from './prefer.ts'
 
 export const OPERATION_HEADERS = ['Location', 'Idempotency-Replayed', 'Preference-Applied'] as const
 
-/** Sets the headers; answers the status and the operation as it is then. `waitSeconds`: read before it was created. */
-export async function settleOperation(
+/** Creates it, and sets the headers; answers the status and the operation as it is then. */
+export async function createOperation(
   request: FastifyRequest,
   reply: FastifyReply,
-  created: Created<Operation>,
-  waitSeconds: number | undefined,
+  create: (idempotency: Idempotency | undefined) => Promise<Created<Operation>>,
 ): Promise<{ status: 201 | 202; operation: Operation }> {
+  const waitSeconds = readWaitSeconds(request) // a preference that cannot be read creates nothing
+  const created = await create(readIdempotency(request))
   const operation = await waitIfAsked(request, reply, created.resource, waitSeconds)
   markReplayed(reply, created)
   reply.header('location', `/v1/operations/${operation.id}`)

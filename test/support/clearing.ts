@@ -1,6 +1,6 @@
 /** A clearing as the API and the worker see it, on real rows and whatever store a test names. */
 import { v7 } from 'uuid'
-import { createAuditWorkRepository } from '../../src/db/audits.ts'
+import { createAuditWorkRepository } from '../../src/db/audit-work.ts'
 import { createCheckpointDirectoryRepository } from '../../src/db/checkpoint-directories.ts'
 import { createClearingWorkRepository } from '../../src/db/clearing-work.ts'
 import { createClearingRepository } from '../../src/db/clearings.ts'

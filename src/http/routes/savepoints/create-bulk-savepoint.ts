@@ -1,8 +1,6 @@
 import type { BulkSavepointInput } from '../../../services/api.ts'
-import { OPERATION_HEADERS, settleOperation } from '../../answer-operation.ts'
+import { createOperation, OPERATION_HEADERS } from '../../answer-operation.ts'
 import type { App } from '../../fastify-app.ts'
-import { readIdempotency } from '../../idempotency.ts'
-import { readWaitSeconds } from '../../prefer.ts'
 import { answer } from '../../schemas/answers.ts'
 import { ref } from '../../schemas/base.ts'
 import { normalizeInstant } from '../../schemas/formats.ts'
@@ -45,13 +43,13 @@ export const createBulkSavepoint = (app: App) =>
       },
     },
     async (request, reply) => {
-      const waitSeconds = readWaitSeconds(request)
-      const created = await app.services.createBulkSavepoint({
-        caller: request.caller,
-        idempotency: readIdempotency(request),
-        ...withUtcExpiry(request.body),
-      })
-      const { status, operation } = await settleOperation(request, reply, created, waitSeconds)
+      const { status, operation } = await createOperation(request, reply, (idempotency) =>
+        app.services.createBulkSavepoint({
+          caller: request.caller,
+          idempotency,
+          ...withUtcExpiry(request.body),
+        }),
+      )
       return reply.code(status).send(operation)
     },
   )

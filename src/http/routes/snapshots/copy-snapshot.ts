@@ -1,7 +1,5 @@
-import { OPERATION_HEADERS, settleOperation } from '../../answer-operation.ts'
+import { createOperation, OPERATION_HEADERS } from '../../answer-operation.ts'
 import type { App } from '../../fastify-app.ts'
-import { readIdempotency } from '../../idempotency.ts'
-import { readWaitSeconds } from '../../prefer.ts'
 import { answer } from '../../schemas/answers.ts'
 import { ref } from '../../schemas/base.ts'
 import { CopySnapshot, CreateOperationHeaders, Operation } from '../../schemas/operations.ts'
@@ -38,14 +36,14 @@ export const copySnapshot = (app: App) =>
       },
     },
     async (request, reply) => {
-      const waitSeconds = readWaitSeconds(request)
-      const created = await app.services.copySnapshot({
-        caller: request.caller,
-        idempotency: readIdempotency(request),
-        ...request.params,
-        ...request.body,
-      })
-      const { status, operation } = await settleOperation(request, reply, created, waitSeconds)
+      const { status, operation } = await createOperation(request, reply, (idempotency) =>
+        app.services.copySnapshot({
+          caller: request.caller,
+          idempotency,
+          ...request.params,
+          ...request.body,
+        }),
+      )
       return reply.code(status).send(operation)
     },
   )
