@@ -28,7 +28,7 @@ try {
     const kept = verdict.violations.length === 0
     failed ||= !kept
     console.log(
-      `seed ${report.seed}: ${kept ? 'kept' : 'BROKEN'}, ${history.snapshots.length} savepoints, ${history.accepted.length} taken by Flink, ${history.calls.length} calls; started in ${tookMs.start}, faults ${tookMs.faults}, drained in ${tookMs.drain}, all ${tookMs.all} ms (${struck.join(', ')})`,
+      `seed ${report.seed}: ${kept ? 'kept' : 'BROKEN'}, ${history.snapshots.length} savepoints, ${history.accepted.length} taken by Flink, ${history.clearings.length} clearings, ${history.firings.length} slots, ${history.calls.length + history.wishes.length} calls; started in ${tookMs.start}, faults ${tookMs.faults}, drained in ${tookMs.drain}, all ${tookMs.all} ms (${struck.join(', ')})`,
     )
     if (!kept) console.log(describeFailure(report))
   })

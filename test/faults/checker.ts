@@ -3,6 +3,16 @@
  * something to say: a rule that is never exercised proves nothing.
  */
 import type { AcceptedTrigger } from '../../src/simulated-flink/accept-log.ts'
+import { CLEARING_RULES } from './checker-clearing.ts'
+import {
+  groupBy,
+  isAcknowledged,
+  normalise,
+  presentSpan,
+  same,
+  type Tell,
+  tellRepeats,
+} from './checker-words.ts'
 import type { AttemptRecord, History, SnapshotRecord, TransitionRecord } from './history.ts'
 
 export const RULE_NAMES = [
@@ -21,13 +31,13 @@ export const RULE_NAMES = [
   'Present has _metadata',
   'one unsettled savepoint per job',
   'ended runs have ended',
+  ...(Object.keys(CLEARING_RULES) as (keyof typeof CLEARING_RULES)[]),
 ] as const
 export type RuleName = (typeof RULE_NAMES)[number]
 
 export type Violation = { rule: RuleName; what: string }
 export type Verdict = { violations: Violation[]; exercised: Record<RuleName, number> }
 
-type Tell = (what: string) => void
 /** Answers how often it was exercised. */
 type Rule = (facts: Facts, tell: Tell) => number
 
@@ -60,6 +70,8 @@ export function checkHistory(history: History): Verdict {
 }
 
 const RULES: Record<RuleName, Rule> = {
+  ...CLEARING_RULES,
+
   'I1 left Creating in time': (facts, tell) => {
     const late = facts.snapshots.map((snapshot) => checkDeadline(snapshot, facts, tell))
     return late.filter(Boolean).length
@@ -157,7 +169,7 @@ const RULES: Record<RuleName, Rule> = {
     return [...byKey.values()].filter((answers) => answers.length > 1).length
   },
 
-  'I7 late completion is adopted': ({ snapshots, attempts, acceptedOf }, tell) => {
+  'I7 late completion is adopted': ({ snapshots, attempts, acceptedOf, transitionsOf }, tell) => {
     let exercised = 0
     for (const { id, deadlineAt, status } of snapshots) {
       const own = attempts.filter(({ snapshotId }) => snapshotId === id)
@@ -167,7 +179,7 @@ const RULES: Record<RuleName, Rule> = {
       if (!late) continue
       exercised += 1
       const isOrphan = own.some(({ orphanLocation }) => same(orphanLocation, late.location))
-      if (status !== 'Present' && !isOrphan)
+      if (!presentSpan(transitionsOf.get(id)) && !isOrphan)
         tell(`snapshot ${id} is ${status}, its savepoint completed after the deadline at ${late.location}`)
     }
     return exercised
@@ -183,10 +195,10 @@ const RULES: Record<RuleName, Rule> = {
   },
 
   'I9 drains': (history, tell) => {
-    const { drainedAt, faultsEndedAt, limits, snapshots, openAtFaultsEnd } = history
+    const { drainedAt, faultsEndedAt, limits, openAtFaultsEnd } = history
     const tookMs = drainedAt === null ? null : drainedAt - faultsEndedAt
     if (tookMs === null || tookMs > limits.drainMs) {
-      const open = snapshots.filter(isOpen).map(({ id, status }) => `${id} ${status}`)
+      const open = listOpen(history)
       tell(`not drained ${tookMs ?? limits.drainMs} ms after the faults ended: ${open.join(', ')}`)
     }
     return openAtFaultsEnd
@@ -194,7 +206,8 @@ const RULES: Record<RuleName, Rule> = {
 
   'Present has _metadata': ({ snapshots, completeFolders }, tell) => {
     const folders = new Set(completeFolders.map(normalise))
-    const present = snapshots.filter(({ status }) => status === 'Present')
+    // What a run has claimed Flink deletes by itself.
+    const present = snapshots.filter(({ status, claimedByRun }) => status === 'Present' && !claimedByRun)
     for (const { id, location, ownedPrefix } of present) {
       if (location === null || !folders.has(normalise(location)))
         tell(`snapshot ${id} is Present, and ${location} holds no _metadata`)
@@ -220,7 +233,7 @@ const RULES: Record<RuleName, Rule> = {
     return snapshots.length - new Set(snapshots.map(({ job }) => job)).size
   },
 
-  'ended runs have ended': ({ runs, calls, endedFlinkJobs }, tell) => {
+  'ended runs have ended': ({ runs, calls, endedFlinkJobs, managedJobs }, tell) => {
     const ended = new Set(endedFlinkJobs)
     // One that began anew under its id, from nothing, is another run (`product.md` §2): the one before it is LOST.
     const beganAnew = (run: (typeof runs)[number]) =>
@@ -232,7 +245,8 @@ const RULES: Record<RuleName, Rule> = {
         tell(`run ${id} of ${job} is ${state}, and Flink never ended ${flinkJobId}`)
     }
     for (const { code, job } of calls) {
-      if (code !== 'JOB_NOT_RUNNING') continue
+      // A managed one has not begun before we start it.
+      if (code !== 'JOB_NOT_RUNNING' || managedJobs.includes(job)) continue
       if (!runs.some((run) => run.job === job && ended.has(run.flinkJobId)))
         tell(`a savepoint of ${job} was refused with JOB_NOT_RUNNING, and it never ended`)
     }
@@ -305,41 +319,21 @@ function checkChain(id: string, chain: readonly TransitionRecord[], tell: Tell):
 
 // ------------------------------------------------------------------------------------------------ small words
 
-const isAcknowledged = ({ status }: { status: number | null }): boolean =>
-  status !== null && status >= 200 && status < 300
+const listOpen = ({ snapshots, clearings, firings, operations }: History): string[] => [
+  ...snapshots.filter(isOpen).map(({ id, status }) => `${id} ${status}`),
+  ...clearings.filter(({ endedAt }) => endedAt === null).map(({ snapshotId }) => `clearing of ${snapshotId}`),
+  ...firings.filter(({ outcome }) => outcome === 'PENDING').map(({ slotAt }) => `slot ${slotAt}`),
+  ...operations.filter(({ endedAt }) => endedAt === null).map(({ id, kind }) => `${kind} ${id}`),
+]
 
 const isOpen = ({ status, settledAt, nextActionAt }: SnapshotRecord): boolean =>
   status === 'Creating' || settledAt === null || nextActionAt !== null
 
-/** `file:/x`, `file:///x` and a closing slash are the same place. */
-const normalise = (location: string): string => location.replace(/^file:\/*/, 'file:///').replace(/\/+$/, '')
-const same = (a: string | null, b: string | null): boolean =>
-  a !== null && b !== null && normalise(a) === normalise(b)
-
-const isAccountedFor = (location: string | null, { snapshots, attempts }: Facts): boolean =>
-  snapshots.some((snapshot) => snapshot.status === 'Present' && same(snapshot.location, location)) ||
-  attempts.some(({ orphanLocation }) => same(orphanLocation, location))
-
-function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) {
-    const group = groups.get(keyOf(item))
-    if (group) group.push(item)
-    else groups.set(keyOf(item), [item])
-  }
-  return groups
-}
-
-function tellRepeats<Item>(
-  items: readonly Item[],
-  keyOf: (item: Item) => string,
-  what: string,
-  tell: Tell,
-): void {
-  for (const [key, group] of groupBy(items, keyOf)) {
-    if (group.length > 1) tell(`${group.length} times the same ${what}: ${key}`)
-  }
-}
+/** What was cleared since, or forgotten, had been Present. */
+const isAccountedFor = (location: string | null, { snapshots, attempts, transitionsOf }: Facts): boolean =>
+  snapshots.some(
+    (snapshot) => same(snapshot.location, location) && presentSpan(transitionsOf.get(snapshot.id)) !== null,
+  ) || attempts.some(({ orphanLocation }) => same(orphanLocation, location))
 
 /** Neighbours within a group of which the earlier had not ended when the later began. */
 function overlaps<Item>(

@@ -48,6 +48,10 @@ export async function runClient(options: {
       body: {
         timeoutSeconds: random.pick([1, 2, 3, 4, 4]),
         format: random.pick(['CANONICAL', 'NATIVE']),
+        ...(random.chance(0.6) && { source: 'DEPLOY' }),
+        ...(random.chance(0.2) && {
+          expiresAt: new Date(Date.now() + random.int(3_000, 5_000)).toISOString(),
+        }),
         ...(random.chance(0.3) && { ifRunning: 'JOIN' }),
         ...(random.chance(0.2) && { labels: { number: String(number) } }),
       },

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../support/api.ts'
 import { checkHistory } from './checker.ts'
 import { orderSavepoint } from './clients.ts'
-import { collect } from './collect.ts'
 import { findCrashPoints } from './crash-point-names.ts'
 import type { SnapshotRecord } from './history.ts'
 import { createRandom } from './random.ts'
@@ -83,17 +82,10 @@ describe('killed right after', () => {
       faultsEndedAt: Date.now(),
       openAtFaultsEnd: 0,
       drainedAt: Date.now(),
-      calls: world.calls,
-      endedFlinkJobs: [],
       ...(await readRemains()),
     }
     expect(checkHistory(history).violations).toEqual([])
   })
 })
 
-const readRemains = () =>
-  collect({
-    databaseUrl: world.system.databaseUrl,
-    folder: world.system.folder,
-    flinks: world.clusters.map(({ flink }) => flink),
-  })
+const readRemains = () => world.collect()

@@ -8,15 +8,9 @@ import { FlinkUnavailableError } from '../../src/domain/errors.ts'
 import type { SavepointAnswer } from '../../src/domain/flink.ts'
 import type { FlinkClient } from '../../src/ports/flink.ts'
 import type { SavepointWork } from '../../src/ports/savepoint-work.ts'
-import { CLOCK_SLACK_MS, type RuleName } from './checker.ts'
-import { type Bug, createGate, type Lab, LEASE_MS } from './lab.ts'
-
-export type DeliberateBug = Bug & {
-  name: string
-  /** At least one of them must be broken. */
-  breaks: readonly RuleName[]
-  scenario: (lab: Lab) => Promise<void>
-}
+import { CLOCK_SLACK_MS } from './checker.ts'
+import { CLEARING_BUGS } from './deliberate-bugs-of-clearing.ts'
+import { createGate, type DeliberateBug, type Lab, LEASE_MS } from './lab.ts'
 
 const PAST_THE_LEASE_MS = LEASE_MS + 150
 
@@ -386,4 +380,5 @@ export const DELIBERATE_BUGS: readonly DeliberateBug[] = [
       markAsked: async () => new Date(),
     }),
   },
+  ...CLEARING_BUGS,
 ]

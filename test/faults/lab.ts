@@ -10,32 +10,56 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 } from 'uuid'
 import { createDatabase } from '../../dev/services/database.ts'
+import { createAuditWorkRepository } from '../../src/db/audit-work.ts'
+import { createCheckpointDirectoryRepository } from '../../src/db/checkpoint-directories.ts'
 import { createCheckpointRepository } from '../../src/db/checkpoints.ts'
+import { createClearingWorkRepository } from '../../src/db/clearing-work.ts'
+import { createClearingRepository } from '../../src/db/clearings.ts'
 import { type Database, openDatabase } from '../../src/db/client.ts'
+import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createObservationRepository } from '../../src/db/observations.ts'
+import { createProtectionRepository } from '../../src/db/protections.ts'
+import { createReferenceRepository } from '../../src/db/references.ts'
+import { createRetentionWorkRepository } from '../../src/db/retention-work.ts'
 import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
+import { createScheduleWorkRepository } from '../../src/db/schedule-work.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
+import { createStorageRepository } from '../../src/db/storages.ts'
 import { DomainError } from '../../src/domain/errors.ts'
 import { createFlinkConnections } from '../../src/flink/connections.ts'
+import type {
+  ClearingRepository,
+  ClearingWorkRepository,
+  ProtectionRepository,
+} from '../../src/ports/clearing.ts'
 import type { FlinkClient, FlinkConnections } from '../../src/ports/flink.ts'
 import type { ObservationRepository } from '../../src/ports/observation.ts'
 import type { Log } from '../../src/ports/process.ts'
+import type { RetentionWorkRepository } from '../../src/ports/retention.ts'
+import type { ReferenceRepository } from '../../src/ports/runs.ts'
 import type { SavepointWorkRepository } from '../../src/ports/savepoint-work.ts'
+import type { ScheduleWorkRepository } from '../../src/ports/schedules.ts'
 import type { SnapshotRepository } from '../../src/ports/snapshots.ts'
-import type { ObjectStores } from '../../src/ports/storage.ts'
+import type { ObjectStore, ObjectStores } from '../../src/ports/storage.ts'
+import { sweepClearings } from '../../src/services/advance-clearing.ts'
 import { sweepSavepoints } from '../../src/services/advance-savepoint.ts'
 import type { Caller, SavepointInput } from '../../src/services/api.ts'
+import { createRetentionRound } from '../../src/services/apply-retention.ts'
+import { clearSnapshot } from '../../src/services/clear-snapshot.ts'
+import { createScheduleRound } from '../../src/services/fire-schedules.ts'
 import { createCheckpointObserver } from '../../src/services/observe-checkpoints.ts'
 import { createClusterObserver } from '../../src/services/observe-cluster.ts'
 import { createClusterWatch } from '../../src/services/observe-clusters.ts'
-import { requestSavepoint } from '../../src/services/request-savepoint.ts'
+import { requestSavepoint, type ScheduledSavepoint } from '../../src/services/request-savepoint.ts'
 import type { AdvancePorts } from '../../src/services/savepoint-moves.ts'
 import { createSecrets } from '../../src/storage/secrets.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
 import { until } from '../support/api.ts'
 import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
-import { collect } from './collect.ts'
-import type { ClientCall, Disturbance, History, Limits } from './history.ts'
+import type { RuleName } from './checker.ts'
+import { collect, listFolder } from './collect.ts'
+import type { ClientCall, Disturbance, History, Limits, Wish } from './history.ts'
+import { type WatchedStores, watchStores } from './lab-store.ts'
 
 /** What a bug replaces; everything else is as shipped. */
 export type Bug = {
@@ -45,10 +69,26 @@ export type Bug = {
   snapshots?: (real: SnapshotRepository, db: Database) => SnapshotRepository
   observations?: (real: ObservationRepository) => ObservationRepository
   flink?: (real: FlinkClient) => FlinkClient
+  clearings?: (real: ClearingRepository, outside: Outside, db: Database) => ClearingRepository
+  clearingWork?: (real: ClearingWorkRepository) => ClearingWorkRepository
+  references?: (real: ReferenceRepository) => ReferenceRepository
+  protections?: (real: ProtectionRepository) => ProtectionRepository
+  retentionWork?: (real: RetentionWorkRepository, db: Database) => RetentionWorkRepository
+  scheduleWork?: (real: ScheduleWorkRepository, db: Database) => ScheduleWorkRepository
+  scheduled?: (request: ScheduledSavepoint) => ScheduledSavepoint
+  /** Above the log of the store. */
+  store?: (real: ObjectStore) => ObjectStore
   /** No worker sweeps. */
   withoutSweep?: true
   /** For a bug that never drains. */
   drainMs?: number
+}
+
+export type DeliberateBug = Bug & {
+  name: string
+  /** At least one of them must be broken. */
+  breaks: readonly RuleName[]
+  scenario: (lab: Lab) => Promise<void>
 }
 
 export type Worker = ReturnType<typeof startWorker>
@@ -61,9 +101,20 @@ export type Lab = {
   job: { name: string; id: string }
   calls: ClientCall[]
   endedFlinkJobs: string[]
+  storeFaults: WatchedStores['faults']
   startWorker(options?: { name?: string; wrap?: WrapSavepoints; observes?: boolean }): Worker
   /** Answers the snapshot's id, or null when it was refused. */
   request(input?: SavepointInput, key?: string): Promise<string | null>
+  /** `inBetween`: after it was decided, right before it is written. Answers the code of a refusal, or null. */
+  clear(id: string, options?: { force?: boolean; inBetween?: () => Promise<void> }): Promise<string | null>
+  /** The rule of the job. */
+  retain(rule: { keepCount?: number; maxAgeSeconds?: number }): Promise<void>
+  /** Gives the job a schedule whose run comes now; called again with the same slot the clock was set back. */
+  letSlotCome(slotAt: Date): Promise<void>
+  /** Until the schedule has moved on from this slot. */
+  untilSlotPassed(slotAt: Date): Promise<void>
+  /** Another job runs, restored from this snapshot. */
+  restoreFrom(id: string, claimMode: 'CLAIM' | 'NO_CLAIM'): Promise<void>
   untilStatus(id: string, ...statuses: string[]): Promise<void>
   /** Until Flink has accepted so many savepoints. */
   untilAccepted(count: number): Promise<void>
@@ -92,15 +143,17 @@ export async function openLab(adminUrl: string, template: string, bug: Bug = {})
   const outside = openOutside(folder, bug)
   const workers: Worker[] = []
   const calls: ClientCall[] = []
+  const wishes: Wish[] = []
   const disturbances: Disturbance[] = []
   const endedFlinkJobs: string[] = []
   const ask = requestSavepoint({
     snapshots: wrap(createSnapshotRepository(db), (real) => bug.snapshots?.(real, db)),
-    nudges: { savepointDue: () => undefined }, // every nudge is lost: the sweep alone must do
+    nudges: NO_NUDGES,
     newId: () => v7(),
     newTriggerId,
     crashPoint: () => undefined,
   })
+  const jobId = async () => String(await scalar('select id from job where name = $1', [JOB]))
   const scalar = async (text: string, values: unknown[] = []): Promise<unknown> =>
     (await db.sql<{ value: unknown }>(`select (${text}) as value`, values))[0]?.value
 
@@ -110,6 +163,7 @@ export async function openLab(adminUrl: string, template: string, bug: Bug = {})
     job: { name: JOB, id },
     calls,
     endedFlinkJobs,
+    storeFaults: outside.watched.faults,
     startWorker(options = {}) {
       const worker = startWorker(db, outside, bug, options)
       workers.push(worker)
@@ -119,6 +173,49 @@ export async function openLab(adminUrl: string, template: string, bug: Bug = {})
       const call = await makeCall(ask, caller, input, key)
       calls.push(call)
       return call.snapshotId
+    },
+    async clear(target, { force = false, inBetween } = {}) {
+      const clear = createClear(db, outside, bug, inBetween)
+      const wish = await askToClear(target, () => clear({ caller, snapshot: target, force }))
+      wishes.push(wish)
+      return wish.code
+    },
+    async retain({ keepCount = null, maxAgeSeconds = null }) {
+      await db.sql(
+        `insert into retention (id, namespace_id, job_id, keep_count, max_age_seconds, created_by)
+         values ($1, $2, $3, $4, $5, 'lab')`,
+        [v7(), caller.namespaceId, await jobId(), keepCount, maxAgeSeconds],
+      )
+    },
+    async letSlotCome(slotAt) {
+      await db.sql(
+        `insert into schedule (namespace_id, job_id, every_seconds, timeout_seconds, next_slot_at, next_action_at, created_by)
+         values ($1, $2, 600, 3, $3, $3, 'lab')
+         on conflict (job_id) do update set next_slot_at = $3, next_action_at = $3, last_slot_at = null`,
+        [caller.namespaceId, await jobId(), slotAt],
+      )
+    },
+    untilSlotPassed: (slotAt) =>
+      until('the slot has passed', () =>
+        scalar('select bool_and(next_slot_at > $1::timestamptz) from schedule', [slotAt]),
+      ).then(() => undefined),
+    async restoreFrom(snapshot, claimMode) {
+      const other = flink.flink.addJob({ name: 'other', parallelism: 2 })
+      const [job, run] = [v7(), v7()]
+      await db.sql(
+        `insert into job (id, namespace_id, name, cluster_id, savepoint_storage_id)
+         select $1, namespace_id, 'other', cluster_id, savepoint_storage_id from job`,
+        [job],
+      )
+      await db.sql(
+        `insert into run (id, namespace_id, job_id, cluster_id, flink_job_id, state, flink_state, flink_start_time,
+           restored_snapshot_id, restored_location, restored_key, claim_mode, started_at)
+         select $1, c.namespace_id, $2, c.id, $3, 'RUNNING', 'RUNNING', $4, s.id, s.location, s.location_key, $5, now()
+         from cluster c, snapshot s where s.id = $6`,
+        [run, job, other.id, other.startTime, claimMode, snapshot],
+      )
+      if (claimMode === 'CLAIM')
+        await db.sql('update snapshot set claimed_by_run_id = $2 where id = $1', [snapshot, run])
     },
     untilStatus: (snapshot, ...statuses) =>
       until(`${snapshot} is ${statuses.join(' or ')}`, async () =>
@@ -143,23 +240,34 @@ export async function openLab(adminUrl: string, template: string, bug: Bug = {})
     },
     async finish() {
       const faultsEndedAt = Date.now()
-      const open = `select count(*)::int from snapshot
-        where status = 'Creating' or settled_at is null or next_action_at is not null`
+      const open = `select ((select count(*) from snapshot
+          where status = 'Creating' or settled_at is null or next_action_at is not null)
+        + (select count(*) from clearing where ended_at is null)
+        + (select count(*) from schedule_firing where outcome = 'PENDING'))::int`
       const openAtFaultsEnd = Number(await scalar(open))
       const drained = await until('drained', async () => (await scalar(open)) === 0, limits.drainMs).catch(
         () => false,
       )
+      const drainedAt = drained ? Date.now() : null
       await Promise.all(workers.map((worker) => worker.stop()))
+      const { objects, contents } = await listFolder(folder)
       return {
         seed: 0,
         limits,
         disturbances,
         faultsEndedAt,
         openAtFaultsEnd,
-        drainedAt: drained ? Date.now() : null,
+        drainedAt,
         calls,
-        endedFlinkJobs,
-        ...(await collect({ databaseUrl: database.url, folder, flinks: [flink.flink] })),
+        wishes,
+        deletes: outside.watched.deletes,
+        ...(await collect({
+          databaseUrl: database.url,
+          objects,
+          contents: [...contents, ...outside.watched.contents],
+          flinks: [flink.flink],
+          endedFlinkJobs,
+        })),
       }
     },
     async close() {
@@ -201,17 +309,69 @@ async function insertSetting(db: Database, folder: string, flinkUrl: string): Pr
   return { namespaceId, namespace: 'lab', principal: 'token:lab' }
 }
 
-type Outside = { flink: FlinkConnections; stores: ObjectStores }
+export type Outside = { flink: FlinkConnections; stores: ObjectStores; watched: WatchedStores }
+
+/** Every nudge is lost: the sweep alone must do. */
+const NO_NUDGES = { savepointDue: () => undefined }
 
 function openOutside(folder: string, bug: Bug): Outside {
   const secrets = createSecrets({ env: {}, secretsDir: null, namespaces: () => ['lab'] })
   const real = createFlinkConnections(secrets, { connectTimeoutMs: 300, requestTimeoutMs: 400 })
+  const watched = watchStores(createObjectStores({ secrets, localRoots: [folder] }))
   return {
+    watched,
     flink: {
       to: (address) => wrap(real.to(address), (client) => bug.flink?.(client)),
       close: () => real.close(),
     },
-    stores: createObjectStores({ secrets, localRoots: [folder] }),
+    stores: {
+      of: (storage) => wrap(watched.stores.of(storage), (store) => bug.store?.(store)),
+      close: () => watched.stores.close(),
+    },
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- clearing
+
+function createClear(db: Database, outside: Outside, bug: Bug, inBetween?: () => Promise<void>) {
+  const inspections = createInspectionRepository(db)
+  const clearings = wrap(
+    createClearingRepository(db, {
+      references: createReferenceRepository(db),
+      inspections,
+      checkpointDirectories: createCheckpointDirectoryRepository(db),
+    }),
+    (real) => bug.clearings?.(real, outside, db),
+  )
+  let waits = inBetween
+  return clearSnapshot({
+    snapshots: createSnapshotRepository(db),
+    storages: createStorageRepository(db),
+    stores: outside.stores,
+    inspections,
+    clearings: {
+      ...clearings,
+      async begin(scope, clearing) {
+        const first = waits
+        waits = undefined
+        await first?.()
+        return clearings.begin(scope, clearing)
+      },
+    },
+    protections: wrap(createProtectionRepository(db), (real) => bug.protections?.(real)),
+    nudges: NO_NUDGES,
+    newId: () => v7(),
+  })
+}
+
+async function askToClear(target: string, ask: () => Promise<unknown>): Promise<Wish> {
+  const words = { what: 'clear', job: JOB, target, askedAt: Date.now() } as const
+  try {
+    await ask()
+    return { ...words, answeredAt: Date.now(), status: 202, code: null }
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+    return { ...words, answeredAt: Date.now(), status: 409, code: error.code }
   }
 }
 
@@ -236,7 +396,47 @@ async function makeCall(
 
 // ---------------------------------------------------------------------------------------------------- worker
 
-/** The loops of `src/worker.ts` without its process: a sweep, an observer, the shipped services. */
+/** What a worker does by itself about clearings, rules and schedules, one round of each. */
+function createRounds(db: Database, outside: Outside, bug: Bug, name: string): (() => Promise<unknown>)[] {
+  const options = { leaseMs: LEASE_MS, newLease: () => v7() }
+  const sweep = sweepClearings({
+    ...outside,
+    clearingWork: wrap(createClearingWorkRepository(db, { ...options, workerName: name }), (real) =>
+      bug.clearingWork?.(real),
+    ),
+    references: wrap(createReferenceRepository(db), (real) => bug.references?.(real)),
+    inspections: createInspectionRepository(db),
+    checkpointDirectories: createCheckpointDirectoryRepository(db),
+    storages: createStorageRepository(db),
+    orphans: createAuditWorkRepository(db, createInspectionRepository(db), options),
+    crashPoint: () => undefined,
+    log: SILENT,
+  })
+  const retention = createRetentionRound({
+    retentionWork: wrap(createRetentionWorkRepository(db), (real) => bug.retentionWork?.(real, db)),
+    protections: wrap(createProtectionRepository(db), (real) => bug.protections?.(real)),
+    clearSnapshot: createClear(db, outside, bug),
+    log: SILENT,
+    limits: { retentionIntervalMs: 100 },
+  })
+  const ask = requestSavepoint({
+    snapshots: createSnapshotRepository(db),
+    nudges: NO_NUDGES,
+    newId: () => v7(),
+    newTriggerId,
+    crashPoint: () => undefined,
+  })
+  const scheduleRound = createScheduleRound({
+    scheduleWork: wrap(createScheduleWorkRepository(db, options), (real) => bug.scheduleWork?.(real, db)),
+    requestSavepoint: (request) => ask(bug.scheduled?.(request) ?? request),
+    crashPoint: () => undefined,
+    log: SILENT,
+    limits: { savepointsPerCluster: 5, settleMs: 1_000 },
+  })
+  return [async () => (await sweep(10)).done, () => retention.round(), scheduleRound]
+}
+
+/** The loops of `src/worker.ts` without its process: sweeps, rounds, an observer, the shipped services. */
 function startWorker(
   db: Database,
   outside: Outside,
@@ -296,7 +496,11 @@ function startWorker(
     const kept = done.finally(() => running.delete(kept))
     running.add(kept)
   }
-  const loops = [loop(sweep, 50), ...(observes ? [loop(() => watch.round(), 60)] : [])]
+  const loops = [
+    loop(sweep, 50),
+    ...createRounds(db, outside, bug, name).map((round) => loop(round, 50)),
+    ...(observes ? [loop(() => watch.round(), 60)] : []),
+  ]
   return {
     async stop() {
       if (stopping) return

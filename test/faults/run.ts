@@ -1,16 +1,19 @@
 /**
- * One random run, planned by its seed: clients order savepoints while faults strike; when the faults have ended everything
- * must drain without a hand, and the history is collected.
+ * One random run, planned by its seed: clients order savepoints, clear them, set rules, and start and stop a job, while
+ * faults strike; when the faults have ended everything must drain without a hand, and the history is collected.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
+import { createDatabase } from '../../dev/services/database.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { MIGRATIONS } from '../support/database.ts'
 import { checkHistory, type Verdict } from './checker.ts'
 import { runClient } from './clients.ts'
-import { collect } from './collect.ts'
-import { findCrashPoints } from './crash-point-names.ts'
+import { findRandomCrashPoints } from './crash-point-names.ts'
 import type { History } from './history.ts'
 import { createRandom, type Random } from './random.ts'
 import { STRIKE_NAMES, STRIKES, type Strike, type StrikeName } from './strikes.ts'
+import { runCleaner, runOperator, runRuler } from './wishing-clients.ts'
 import { LIMITS, openWorld, type World } from './world.ts'
 
 export type RunReport = {
@@ -24,32 +27,36 @@ export type RunReport = {
   output: string
 }
 
-const FAULTS_MS = 5_000
+const FAULTS_MS = 6_000
 /** On a machine that is busy with other things clients go on until there are so many. */
-const ENOUGH_CALLS = 25
-const STRIKES_PER_RUN = 6
+const ENOUGH_CALLS = 40
+const STRIKES_PER_RUN = 7
 
 type PlannedStrike = { name: StrikeName; atMs: number; strike: Strike }
 type RunPlan = {
   clusters: number
   jobsPerCluster: number
-  crashAt: { server?: string; workers: string[] }
+  crashAt: { server?: string; workers: (string | undefined)[] }
   strikes: PlannedStrike[]
 }
 
 export async function planRun(seed: number): Promise<RunPlan> {
   const random = createRandom(seed)
-  const points = await findCrashPoints()
+  const points = await findRandomCrashPoints()
   const worker = points.filter((point) => point.process === 'worker')
   const server = points.filter((point) => point.process === 'server')
-  const passage = (name: string) => `${name}:${random.int(1, 4)}`
+  const byItself = worker.filter(({ name }) => /^(?:clearing|schedule)-/.test(name))
+  const passage = (name: string, most = 4) => `${name}:${random.int(1, most)}`
   const crashingServer = random.chance(0.4) && random.pick(server).name
   return {
     clusters: random.int(1, 2),
-    jobsPerCluster: random.int(1, 2),
+    jobsPerCluster: random.int(2, 3),
     crashAt: {
       ...(crashingServer && { server: passage(crashingServer) }),
-      workers: random.chance(0.7) ? [passage(random.pick(worker).name)] : [],
+      workers: [
+        random.chance(0.6) ? passage(random.pick(worker).name) : undefined,
+        random.chance(0.6) ? passage(random.pick(byItself).name, 2) : undefined,
+      ],
     },
     strikes: planStrikes(seed, random.fork()),
   }
@@ -58,8 +65,9 @@ export async function planRun(seed: number): Promise<RunPlan> {
 /** Neighbouring seeds walk through all kinds of faults in turn; the rest is chance. */
 function planStrikes(seed: number, random: Random): PlannedStrike[] {
   const first = (seed * 2) % STRIKE_NAMES.length
-  const late: StrikeName[] = seed % 2 === 0 ? ['completion after the deadline'] : []
-  const turn = [...new Set([...late, ...[...STRIKE_NAMES, ...STRIKE_NAMES].slice(first, first + 2)])]
+  // What would else be exercised too rarely.
+  const always: StrikeName = seed % 2 === 0 ? 'completion after the deadline' : 'store refuses keys'
+  const turn = [...new Set([always, ...[...STRIKE_NAMES, ...STRIKE_NAMES].slice(first, first + 2)])]
   const rest = random
     .shuffle(STRIKE_NAMES.filter((name) => !turn.includes(name)))
     .slice(0, STRIKES_PER_RUN - turn.length)
@@ -69,15 +77,23 @@ function planStrikes(seed: number, random: Random): PlannedStrike[] {
     .sort((a, b) => a.atMs - b.atMs)
 }
 
-/** What takes long begins early, so that it comes to its end among the others. */
-const atMsOf = (name: StrikeName, random: Random): number =>
-  name === 'completion after the deadline' ? random.int(100, 400) : random.int(200, FAULTS_MS - 1_000)
+/** Not before there is something to lose; what takes long begins early, so that it comes to its end among the others. */
+function atMsOf(name: StrikeName, random: Random): number {
+  if (name === 'completion after the deadline') return random.int(100, 400)
+  return random.int(name === 'store refuses keys' ? 2_500 : 1_000, FAULTS_MS - 1_000)
+}
 
-export async function runSeed(seed: number): Promise<RunReport> {
+async function runSeed(seed: number, template: string): Promise<RunReport> {
   const startedAt = Date.now()
   const plan = await planRun(seed)
   const random = createRandom(seed).fork()
-  const world = await openWorld({ ...plan, name: `faults-${seed}`, random: random.fork() })
+  const world = await openWorld({
+    ...plan,
+    template,
+    managed: true,
+    name: `faults-${seed}`,
+    random: random.fork(),
+  })
   try {
     const faultsAt = Date.now()
     await strikeAndOrder(world, plan.strikes, random)
@@ -85,6 +101,7 @@ export async function runSeed(seed: number): Promise<RunReport> {
     const faultsEndedAt = Date.now()
     const openAtFaultsEnd = await countOpen(world.system.databaseUrl)
     const drainedAt = await drain(world)
+    await world.halt()
     const history: History = {
       seed,
       limits: LIMITS,
@@ -92,13 +109,7 @@ export async function runSeed(seed: number): Promise<RunReport> {
       faultsEndedAt,
       openAtFaultsEnd,
       drainedAt,
-      calls: world.calls,
-      endedFlinkJobs: world.endedFlinkJobs,
-      ...(await collect({
-        databaseUrl: world.system.databaseUrl,
-        folder: world.system.folder,
-        flinks: world.clusters.map(({ flink }) => flink),
-      })),
+      ...(await world.collect()),
     }
     return {
       seed,
@@ -125,17 +136,24 @@ async function strikeAndOrder(
 ): Promise<void> {
   const endsAt = Date.now() + FAULTS_MS
   const latestEnd = endsAt + FAULTS_MS
-  const clients = world.clusters
-    .flatMap(({ jobs }) => jobs)
-    .map(({ name }) =>
-      runClient({
-        api: () => world.system.api,
-        job: name,
-        random: random.fork(),
-        calls: world.calls,
-        isOver: () => Date.now() > (world.calls.length < ENOUGH_CALLS ? latestEnd : endsAt),
-      }),
-    )
+  const answered = () => world.calls.filter(({ status }) => status !== null).length
+  const isOver = () => Date.now() > (answered() < ENOUGH_CALLS ? latestEnd : endsAt)
+  const attached = world.clusters.flatMap(({ jobs }) => jobs.map(({ name }) => name))
+  const client = (job: string) => ({
+    api: () => world.system.api,
+    job,
+    random: random.fork(),
+    calls: world.calls,
+    wishes: world.wishes,
+    isOver,
+  })
+  const { databaseUrl } = world.system
+  const clients = [
+    ...attached.map((job) => runClient(client(job))),
+    ...[...attached, ...world.managedJobs].map((job) => runCleaner(client(job))),
+    ...attached.map((job) => runRuler({ ...client(job), databaseUrl })),
+    ...world.managedJobs.map((job) => runOperator(client(job))),
+  ]
   const faults = strikes.map(async ({ atMs, strike }) => {
     await sleep(atMs)
     await strike(world)
@@ -150,11 +168,18 @@ async function endFaults(world: World): Promise<void> {
     faults.clear()
     proxy.clear()
   }
+  world.store.clear()
+  world.store.proxy.clear()
   await world.settle()
 }
 
-const OPEN = `select count(*)::int as open from snapshot
-  where status = 'Creating' or settled_at is null or next_action_at is not null`
+const OPEN = `select (
+    (select count(*) from snapshot
+      where kind = 'SAVEPOINT' and (status = 'Creating' or settled_at is null or next_action_at is not null))
+    + (select count(*) from clearing where ended_at is null)
+    + (select count(*) from schedule where next_slot_at <= now())
+    + (select count(*) from schedule_firing where outcome = 'PENDING')
+    + (select count(*) from operation where ended_at is null))::int as open`
 
 async function countOpen(databaseUrl: string): Promise<number> {
   const client = new Client({ connectionString: databaseUrl })
@@ -193,6 +218,8 @@ export function describeFailure({ seed, verdict, struck, history, tookMs, output
         flink: history.accepted.filter(({ triggerId }) => triggerId === attempt.triggerId),
       })),
     transitions: history.transitions.filter(({ snapshotId }) => snapshotId === id),
+    clearing: history.clearings.find(({ snapshotId }) => snapshotId === id),
+    wishes: history.wishes.filter(({ target }) => target === id),
     log: output
       .split('\n')
       .filter((line) => line.includes(id))
@@ -212,17 +239,20 @@ export async function runSeeds(
   seeds: readonly number[],
   tell: (report: RunReport) => void,
 ): Promise<RunReport[]> {
+  const template = await createDatabase(process.env['TEST_DATABASE_URL'] ?? '', 'faults-template')
+  await migrate(template.url, MIGRATIONS)
   const waiting = [...seeds]
   const reports: RunReport[] = []
   const lane = async () => {
     for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      const report = await runSeed(seed)
+      const report = await runSeed(seed, template.name)
       reports.push(report)
       tell(report)
     }
   }
   // Also when one lane breaks the other one closes what it has opened.
   const lanes = await Promise.allSettled([lane(), lane()])
+  await template.drop()
   for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason
   return reports
 }

@@ -7,6 +7,8 @@ import { openProducer } from '../../src/queue/connection.ts'
 import type { ScriptedFlink } from '../support/simulated-flink.ts'
 import { orderSavepoint } from './clients.ts'
 import type { Random } from './random.ts'
+import type { StoreFault } from './store.ts'
+import { clearSome } from './wishing-clients.ts'
 import { type Cluster, type FlinkJob, killBackends, LIMITS, type Seat, type World } from './world.ts'
 
 export type Strike = (world: World) => Promise<unknown>
@@ -44,6 +46,27 @@ const network =
         if (random.chance(0.5)) proxy.breakAll('reset')
         await sleep(ms)
         proxy.clear()
+      })
+  }
+
+const CLEARED_MEANWHILE = 4
+
+/** Something is being cleared meanwhile: most of what a store does wrong matters to nobody else. */
+const store =
+  (
+    what: string,
+    draw: (random: Random) => StoreFault,
+    [shortest, longest]: readonly [number, number] = [400, 1_500],
+  ): Plan =>
+  (random) => {
+    const [fault, ms] = [draw(random), random.int(shortest, longest)]
+    return (world) =>
+      world.disturb(what, async () => {
+        world.store.set(fault)
+        const clearing = clearSome(world.system.api, world, CLEARED_MEANWHILE)
+        await sleep(ms)
+        world.store.clear()
+        await clearing
       })
   }
 
@@ -120,6 +143,25 @@ export const STRIKES = {
     ending: random.pick(['cut', 'reset', 'hang']),
   })),
   'answers lost': network('answers lost', () => ({ kind: 'break-answer', afterBytes: 0, ending: 'reset' })),
+  'store slows down': store('store slows down', () => ({ kind: 'slow-down' })),
+  'store refuses keys': store('store refuses keys', () => ({ kind: 'refuses-keys' }), [1_500, 2_500]),
+  'store silent after effect': store('store silent', () => ({ kind: 'silent-after-effect' })),
+  'store answers half': store('store answers half', () => ({ kind: 'half-an-answer' })),
+  'store lists what is deleted': store(
+    'store lists what is deleted',
+    (random) => ({ kind: 'lists-deleted', forMs: random.int(1_500, 3_000) }),
+    [400, 3_500],
+  ),
+  'store cut off': (random) => {
+    const ms = random.int(300, 1_500)
+    return ({ disturb, store: { proxy } }) =>
+      disturb('store cut off', async () => {
+        proxy.set({ kind: 'refuse' })
+        proxy.breakAll('reset')
+        await sleep(ms)
+        proxy.clear()
+      })
+  },
   'answer to a trigger lost': (random) => {
     const [target, kind] = [targetOf(random), random.pick(['reply-lost', 'half-body', 'refused'] as const)]
     return async (world) => {

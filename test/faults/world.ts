@@ -1,17 +1,22 @@
 /**
- * What a random run happens in: an installation of its own (database, Redis, storage folder, an API process, two workers),
+ * What a random run happens in: an installation of its own (database, Redis, object store, an API process, two workers),
  * one or two simulated Flinks behind proxies, and a keeper that starts again whatever died.
  */
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
+import { sampleJobArguments } from '../../dev/flink/submit.ts'
 import { type RedisService, startRedis } from '../../dev/services/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../../dev/services/tcp-proxy.ts'
 import type { Api } from '../support/api.ts'
+import { SAMPLE_CLASS, writeJar } from '../support/flink-under-test.ts'
 import type { StartedProcess } from '../support/processes.ts'
 import { type ScriptedFlink, startScriptedFlink } from '../support/simulated-flink.ts'
 import { startSystem, type TestSystem } from '../support/system.ts'
-import type { ClientCall, Disturbance, Limits } from './history.ts'
+import { collect } from './collect.ts'
+import type { ClientCall, Disturbance, History, Limits, Wish } from './history.ts'
 import type { Random } from './random.ts'
+import { openRunStore, type RunStore } from './store.ts'
 
 export type Cluster = ScriptedFlink & { name: string; proxy: TcpProxy; jobs: FlinkJob[] }
 /** `id` changes when the job is deployed anew. */
@@ -20,10 +25,14 @@ export type FlinkJob = { name: string; id: string; isOver: boolean }
 export type World = {
   system: TestSystem
   redis: RedisService
+  store: RunStore
   clusters: Cluster[]
+  /** Of the first cluster; only we start them. */
+  managedJobs: string[]
   workers: Seat[]
   server: Seat
   calls: ClientCall[]
+  wishes: Wish[]
   disturbances: Disturbance[]
   endedFlinkJobs: string[]
   /** Undone when the faults end. */
@@ -35,8 +44,14 @@ export type World = {
   crashed(process: 'worker' | 'server'): boolean
   /** Waits until every seat is taken by a living, thawed process. */
   settle(): Promise<void>
+  /** Ends our processes for good, so that what is read next stays as it is. */
+  halt(): Promise<void>
+  /** What it all left behind. */
+  collect(): Promise<Remains>
   close(): Promise<void>
 }
+
+type Remains = Awaited<ReturnType<typeof collect>> & Pick<History, 'calls' | 'wishes' | 'deletes'>
 
 /** Where one process of ours sits; the keeper puts a new one there when it dies. */
 export type Seat = {
@@ -57,24 +72,31 @@ const ENV = {
   TIDEMARK_RESCALE_SETTLE_MS: '300',
   TIDEMARK_LOST_AFTER_MS: '1500',
   TIDEMARK_WORKER_CONCURRENCY: '20',
+  TIDEMARK_STORAGE_TIMEOUT_MS: '1000',
+  TIDEMARK_RETENTION_INTERVAL_MS: '300',
 }
 
 export const LIMITS: Limits = {
   leaseMs: 2_000,
   sweepMs: 100,
   lastLookMs: 4 * REQUEST_TIMEOUT_MS,
-  drainMs: 20_000,
+  // A clearing that has failed again and again waits longer than a savepoint does.
+  drainMs: 25_000,
 }
 
 export type WorldOptions = {
   name: string
   clusters: number
   jobsPerCluster: number
+  /** With a job that only we start. */
+  managed?: boolean
+  /** The migrated database that its own is a copy of. */
+  template?: string
   /** 2 when absent. */
   workers?: 1 | 2
   random: Random
   /** The first crash point of each process. */
-  crashAt?: { server?: string; workers?: string[] }
+  crashAt?: { server?: string; workers?: (string | undefined)[] }
 }
 
 export async function openWorld(options: WorldOptions): Promise<World> {
@@ -84,18 +106,22 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     for (const stop of opened.reverse()) await stop()
   }
   try {
+    const store = await openRunStore()
+    opened.push(() => store.close())
     const system = await startSystem({
       name: options.name,
       workers: 0,
-      env: { ...ENV, REDIS_URL: redis.url },
+      ...(options.template !== undefined && { template: options.template }),
+      env: { ...ENV, ...store.env, REDIS_URL: redis.url },
     })
     opened.push(() => system.stop())
     const clusters = await Promise.all(
-      Array.from({ length: options.clusters }, (_, index) => openCluster(index, options)),
+      Array.from({ length: options.clusters }, (_, index) => openCluster(index, store, options)),
     )
     opened.push(() => Promise.all(clusters.map(closeCluster)))
-    await describeToApi(system, clusters)
-    const world = await keepAlive({ system, redis, clusters }, options)
+    await describeToApi(system, store, clusters)
+    const managedJobs = options.managed ? [await createManagedJob(system, store)] : []
+    const world = await keepAlive({ system, redis, store, clusters, managedJobs }, options)
     const stopKeeping = world.close
     return {
       ...world,
@@ -110,11 +136,16 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-async function openCluster(index: number, { jobsPerCluster, random }: WorldOptions): Promise<Cluster> {
+async function openCluster(
+  index: number,
+  store: RunStore,
+  { jobsPerCluster, random }: WorldOptions,
+): Promise<Cluster> {
   const scripted = await startScriptedFlink({
     version: index === 0 ? '2.3.0' : '1.20.3',
     restartDelayMs: random.int(100, 500),
     savepointDurationMs: random.int(50, 300),
+    s3: store.flinkOptions,
   })
   const name = `flink-${index + 1}`
   const jobs = Array.from({ length: jobsPerCluster }, (_, number) => {
@@ -129,8 +160,12 @@ async function closeCluster({ proxy, flink }: Cluster): Promise<void> {
   await flink.stop()
 }
 
-async function describeToApi({ api, folder }: TestSystem, clusters: readonly Cluster[]): Promise<void> {
-  await create(api, 'storages', { name: 'savepoints', uri: `file://${folder}` })
+async function describeToApi(
+  { api }: TestSystem,
+  store: RunStore,
+  clusters: readonly Cluster[],
+): Promise<void> {
+  await create(api, 'storages', { name: 'savepoints', ...store.input })
   for (const { name, proxy, jobs } of clusters) {
     await create(api, 'clusters', { name, url: proxy.url })
     for (const job of jobs) {
@@ -138,6 +173,34 @@ async function describeToApi({ api, folder }: TestSystem, clusters: readonly Clu
       await create(api, 'jobs', { name: job.name, cluster: name, savepointStorage: 'savepoints', attach })
     }
   }
+}
+
+const MANAGED = 'managed'
+
+/** It is not started; its checkpoints come every second. */
+async function createManagedJob({ api, env }: TestSystem, store: RunStore): Promise<string> {
+  const jar = await writeJar()
+  const token = /(?:^|,)default:([^,]+)/.exec(env['TIDEMARK_TOKENS'] ?? '')?.[1]
+  const answer = await fetch(`${api.url}/v1/artifacts?storage=savepoints`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/java-archive' },
+    body: await readFile(jar.file),
+  })
+  await jar.remove()
+  if (!answer.ok) throw new Error(`artifact: ${answer.status} ${await answer.text()}`)
+  const { artifact } = (await answer.json()) as { artifact: string }
+  await create(api, 'jobs', { name: MANAGED, cluster: 'flink-1', savepointStorage: 'savepoints' })
+  await create(api, `jobs/${MANAGED}/versions`, {
+    artifact,
+    entryClass: SAMPLE_CLASS,
+    programArgs: sampleJobArguments({ name: MANAGED, rate: 50, keys: 20, bytesPerKey: 100 }),
+    parallelism: 2,
+    checkpointing: {
+      intervalMs: 1_000,
+      storage: { type: 'filesystem', dir: `${store.checkpointRoot}/${MANAGED}` },
+    },
+  })
+  return MANAGED
 }
 
 async function create(api: Api, what: string, body: Record<string, unknown>): Promise<void> {
@@ -148,10 +211,12 @@ async function create(api: Api, what: string, body: Record<string, unknown>): Pr
 // ---------------------------------------------------------------------------------------------------- keeper
 
 async function keepAlive(
-  { system, redis, clusters }: Pick<World, 'system' | 'redis' | 'clusters'>,
+  opened: Pick<World, 'system' | 'redis' | 'store' | 'clusters' | 'managedJobs'>,
   { crashAt = {}, workers: count = 2 }: WorldOptions,
 ): Promise<World> {
+  const { system, store, clusters, managedJobs } = opened
   const disturbances: Disturbance[] = []
+  const [calls, wishes, endedFlinkJobs]: [ClientCall[], Wish[], string[]] = [[], [], []]
   let isClosing = false
 
   const keep = (seat: Seat, what: string, start: Start): void => {
@@ -202,14 +267,13 @@ async function keepAlive(
   keep(server, 'API', startServer)
 
   return {
-    system,
-    redis,
-    clusters,
+    ...opened,
     workers,
     server,
-    calls: [],
+    calls,
+    wishes,
     disturbances,
-    endedFlinkJobs: [],
+    endedFlinkJobs,
     cleanUps: [],
     async disturb(what, work) {
       const from = Date.now()
@@ -225,6 +289,22 @@ async function keepAlive(
         seat.frozen = false
         await seat.alive
       }
+    },
+    async halt() {
+      isClosing = true
+      await Promise.allSettled([...workers, server].map(({ alive }) => alive))
+      await Promise.all([...workers, server].map(({ current }) => current.stop(5_000)))
+    },
+    async collect() {
+      const remains = await collect({
+        databaseUrl: system.databaseUrl,
+        objects: await store.listObjects(),
+        contents: store.contents,
+        flinks: clusters.map(({ flink }) => flink),
+        endedFlinkJobs,
+        managedJobs,
+      })
+      return { ...remains, calls, wishes, deletes: [...store.deletes] }
     },
     async crashNext(process, point) {
       const seats = process === 'server' ? [server] : workers

@@ -190,3 +190,19 @@ test('what is given back under a lease that was lost is not', async () => {
   )
   expect(rows).toEqual([{ tries: 1, due: true, outcome: null }])
 })
+
+test('of two writes under one lease at once the first is done, and the other finds it done', async () => {
+  const late: StatusMove = { to: 'Timeout', reason: 'DEADLINE_PASSED', settled: false, nextActionInMs: 1_000 }
+  const moved = await Promise.all(
+    held.flatMap((work) => [
+      savepoints.move(work, present(`s3://ours/${work.id}`)),
+      savepoints.move(work, late), // the deadline came while the step before was still under way
+    ]),
+  )
+  expect(moved).toEqual(held.flatMap(() => ['moved', 'stale']))
+  const written = await transitions()
+  expect(written).toHaveLength(held.length)
+  expect(written.map((row) => `${row['to_status']} ${row['status']} ${row['outcome']}`)).toEqual(
+    held.map(() => 'Present Present COMPLETED'),
+  )
+})
