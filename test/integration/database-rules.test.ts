@@ -226,6 +226,16 @@ describe('a reference across namespaces', () => {
       [namespaceId, operationId, number],
     )
     await sql(
+      `insert into audit_finding (namespace_id, operation_id, number, kind, location, message)
+       values ($1, $2, $3, 'ORPHAN', 'l', 'm')`,
+      [namespaceId, operationId, number],
+    )
+    await sql(
+      `insert into audit_usage (namespace_id, operation_id, job_key, version, kind, objects, bytes)
+       values ($1, $2, '', $3, 'k', 1, 1)`,
+      [namespaceId, operationId, number],
+    )
+    await sql(
       `insert into snapshot_file (namespace_id, snapshot_id, position, path, kind, "references", may_be_shared)
        values ($1, $2, $3, 'p', 'absolute', 1, false)`,
       [namespaceId, snapshotId, number],
@@ -259,6 +269,8 @@ describe('a reference across namespaces', () => {
       clearing: { key: 'id', id: clearingId },
       clearing_batch: { key: 'clearing_id', id: clearingId },
       operation_file: { key: 'operation_id', id: operationId },
+      audit_finding: { key: 'operation_id', id: operationId },
+      audit_usage: { key: 'operation_id', id: operationId },
       snapshot_file: { key: 'snapshot_id', id: snapshotId },
       snapshot_inspection: { key: 'snapshot_id', id: snapshotId },
       snapshot_verification: { key: 'snapshot_id', id: snapshotId },
