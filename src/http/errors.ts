@@ -118,6 +118,9 @@ export const sendProblem = (error: unknown, request: FastifyRequest, reply: Fast
   if (problem.status >= 500) request.log.error({ err: error, code: problem.code }, 'request failed')
   else request.log.debug({ code: problem.code, detail: problem.detail }, 'request refused')
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
+  // Closed before all was read, the connection would be reset, and whoever is still sending would not see why. Node throws
+  // away what else comes, for as long as a request may take.
+  if (problem.code === 'BODY_TOO_LARGE') reply.removeHeader('connection')
   if (problem.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="tidemark"')
   reply
     .code(problem.status)
