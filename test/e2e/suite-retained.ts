@@ -181,7 +181,10 @@ export function describeRetained(title: string, openFlink: OpenFlink, storage: S
       const { body: usage } = await call<StorageUsage>('GET', '/v1/storages/state/usage')
       expect(usage).toMatchObject({ operation: body.id, measuredAt: expect.any(String) })
       const ofJob = usage.jobs.filter((entry) => entry.job?.name === job.name)
-      expect(ofJob.map(({ kind }) => kind).toSorted()).toEqual(['RETAINED_CHECKPOINT', 'SHARED_STATE'])
+      // beside them perhaps what a checkpoint had begun to write when the job was cancelled
+      expect(ofJob.map(({ kind }) => kind)).toEqual(
+        expect.arrayContaining(['RETAINED_CHECKPOINT', 'SHARED_STATE']),
+      )
       expect(usage.reclaimable.map(({ kind }) => kind)).toContain('RETAINED_CHECKPOINT')
       const counted = await Promise.all(kept.map(({ location }) => scene.flink.storage.count(location ?? '')))
       const retained = ofJob.find(({ kind }) => kind === 'RETAINED_CHECKPOINT')
