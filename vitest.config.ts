@@ -19,6 +19,7 @@ export default defineConfig({
           globalSetup: SERVICES,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          maxWorkers: 2,
         },
       },
       {

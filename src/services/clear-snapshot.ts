@@ -15,7 +15,8 @@ import type { Scope } from '../ports/scope.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { type GetSnapshotPorts, getSnapshot } from './get-snapshot.ts'
-import { type ReadInspectionPorts, readInspection } from './read-inspection.ts'
+import { type ReadInspectionPorts, readInspection, readMetadataFile } from './read-inspection.ts'
+import { openSnapshotPlace } from './snapshot-place.ts'
 import { within } from './within.ts'
 
 export type ClearSnapshotPorts = GetSnapshotPorts & {
@@ -121,20 +122,33 @@ async function refuseFilesOutside(
   ports: ClearSnapshotPorts,
 ): Promise<void> {
   if (snapshot.status !== 'Present' || snapshot.ownedPrefix === null) return
+  const folder = folderKey(parseLocation(snapshot.ownedPrefix))
+  let outside: number | null
   try {
-    if ((await within(LOOK_MS, readInspection(ports, scope, snapshot), null)) === null) return
+    outside = await within(LOOK_MS, countOutside(snapshot, folder, scope, ports), null)
   } catch (error) {
     if (error instanceof DomainError && error.code !== 'DATABASE_UNAVAILABLE') return
     throw error
   }
-  const { outside, unplaced } = await ports.inspections.countNeeds(
-    scope,
-    snapshot.id,
-    folderKey(parseLocation(snapshot.ownedPrefix)),
-  )
-  if (outside + unplaced === 0) return
+  if (outside === null || outside === 0) return
   throw new DomainError(
     'FILES_OUTSIDE_PREFIX',
-    `Its _metadata names ${outside + unplaced} files outside the directory made for it, and nothing says whose they are; \`data=keep\` forgets the snapshot and leaves them.`,
+    `Its _metadata names ${outside} files outside the directory made for it, and nothing says whose they are; \`data=keep\` forgets the snapshot and leaves them.`,
   )
+}
+
+/** From what is kept, else from its `_metadata`: to keep the files of what goes would only be more to delete. */
+async function countOutside(
+  snapshot: ClearingFacts['snapshot'],
+  folder: string,
+  scope: Scope,
+  ports: ClearSnapshotPorts,
+): Promise<number> {
+  if (await ports.inspections.find(scope, snapshot.id)) {
+    const { outside, unplaced } = await ports.inspections.countNeeds(scope, snapshot.id, folder)
+    return outside + unplaced
+  }
+  const { store, directory } = await openSnapshotPlace(ports, scope, snapshot)
+  const { files } = await readMetadataFile(store, directory, ports.metadataSlots)
+  return files.filter(({ key }) => key === null || !key.startsWith(folder)).length
 }
