@@ -19,7 +19,7 @@ export default defineConfig({
           globalSetup: SERVICES,
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          maxWorkers: 1, // transaction ids are the server's: a neighbour's would stand in the order of events
         },
       },
       {
