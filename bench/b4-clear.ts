@@ -23,7 +23,6 @@ import { type BenchServices, startServices } from './harness/services.ts'
 const ADDED_MS = 20
 const BUCKET = 'bench'
 const KEYS = { accessKey: 'bench-access', secretKey: 'bench-secret-key' }
-const MOST_OPERATOR_SUBTASKS = 32_768
 /** It deletes object by object, at the same pace however many there are: it gets a tenth. */
 const RCLONE_SHARE = 10
 
@@ -159,7 +158,7 @@ async function layObjects({ pool, ground, bucketDir }: Stage, load: Load): Promi
         {
           id: '1'.repeat(32),
           parallelism: load.objects - 1,
-          maxParallelism: MOST_OPERATOR_SUBTASKS,
+          maxParallelism: defaultMaxParallelism(load.objects - 1),
           keyedState: (subtask) => ({ relativePath: `state-${subtask}`, size: 1n }),
         },
       ],
@@ -194,6 +193,10 @@ async function layObjects({ pool, ground, bucketDir }: Stage, load: Load): Promi
   await pool.query('vacuum analyze snapshot')
   return ids
 }
+
+/** As Flink chooses it where nobody says (KeyGroupRangeAssignment.computeDefaultMaxParallelism). */
+const defaultMaxParallelism = (parallelism: number): number =>
+  Math.min(Math.max(2 ** Math.ceil(Math.log2(parallelism * 1.5)), 128), 32_768)
 
 const prefixOf = (id: string) => `flink/default/job-0/savepoints/${id}`
 

@@ -29,7 +29,7 @@ export const memory: Benchmark = {
 }
 
 type Bytes = { node: number; redis: number }
-type Round = { inFlight: Bytes; stored: Bytes }
+type Round = { before: Bytes; inFlight: Bytes; stored: Bytes }
 
 async function run({ rounds, scale }: BenchOptions) {
   const services = await startServices()
@@ -80,7 +80,7 @@ async function measure(
     node: (to.node - from.node) / count,
     redis: (to.redis - from.redis) / count,
   })
-  return { inFlight: per(during, before), stored: per(after, before) }
+  return { before, inFlight: per(during, before), stored: per(after, before) }
 }
 
 /** Their deadlines pass and their answers are final: they are settled and nobody looks any more. */
@@ -138,7 +138,9 @@ const summarize = (measured: readonly Round[]) => {
         rounds: middle(({ stored }) => stored.node + stored.redis),
       },
     ],
-    figures: measured.map(({ inFlight, stored }) => ({
+    figures: measured.map(({ before, inFlight, stored }) => ({
+      'before, Node KB': before.node / 1024,
+      'before, Redis KB': before.redis / 1024,
       'in flight, Node': inFlight.node,
       'in flight, Redis': inFlight.redis,
       'stored, Node': stored.node,

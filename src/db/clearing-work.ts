@@ -15,12 +15,14 @@ export function createClearingWorkRepository(
   /** `set` of the clearing's row, from $4 on. */
   const write = async (
     work: ClearingWork,
+    name: string,
     set: string,
     values: readonly unknown[] = [],
   ): Promise<boolean> => {
     const rows = await db.sql(
-      `update clearing set ${set ? `${set}, ` : ''}${RENEWED} where ${HELD} returning id`,
+      `update clearing set ${set}${RENEWED} where ${HELD} returning id`,
       [work.id, work.lease, leaseMs, ...values],
+      name,
     )
     return rows.length === 1
   }
@@ -30,7 +32,7 @@ export function createClearingWorkRepository(
       return rows.map(toWork)
     },
 
-    renew: (work) => write(work, ''),
+    renew: (work) => write(work, 'renew-clearing', ''),
 
     saveBatch: async (work, { number, entries }) => {
       const rows = await db.sql(
@@ -41,32 +43,39 @@ export function createClearingWorkRepository(
       return rows.length === 1
     },
 
-    completeList: async (work, { batches, objects, bytes, note = null }) => {
-      const rows = await db.sql(COMPLETE_LIST, [work.id, work.lease, leaseMs, batches, objects, bytes, note])
+    completeList: async (work, { last, batches, objects, bytes, note = null }) => {
+      const written = last.map(({ number, entries }) => ({ number, locations: entries.map(toJson) }))
+      const rows = await db.sql(
+        COMPLETE_LIST,
+        [work.id, work.lease, leaseMs, batches, objects, bytes, note, JSON.stringify(written)],
+        'complete-clearing-list',
+      )
       return rows.length === 1
     },
 
-    readBatches: async (work, which, limit) => {
-      const rows = await db.sql<{ number: number; locations: EntryJson[] }>(
-        `select number, locations from clearing_batch
-         where clearing_id = $1::uuid and namespace_id = $2::uuid and done_at is null
-           and number ${which === 'metadata' ? '=' : '>'} 0 order by number limit $3`,
-        [work.id, work.namespaceId, limit],
+    takeBatches: async (work, which, limit) => {
+      const [row] = await db.sql<{ batches: { number: number; locations: EntryJson[] }[] }>(
+        TAKE_BATCHES,
+        [work.id, work.lease, leaseMs, which === 'metadata', limit],
+        'take-clearing-batches',
       )
-      return rows.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
+      if (!row) return null
+      return row.batches.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
     },
 
-    recordBatch: async (work, { number, deleted, left }) => {
+    recordBatches: async (work, batches, moveTo) => {
+      const deleted = batches.reduce((sum, batch) => sum + batch.deleted, 0)
+      const left = batches.map((batch) => ({ number: batch.number, locations: batch.left.map(toJson) }))
       const rows = await db.sql(
-        RECORD_BATCH,
-        [work.id, work.lease, leaseMs, number, deleted, JSON.stringify(left.map(toJson)), left.length === 0],
-        'record-clearing-batch',
+        RECORD_BATCHES,
+        [work.id, work.lease, leaseMs, deleted, JSON.stringify(left), moveTo],
+        'record-clearing-batches',
       )
       return rows.length === 1
     },
 
     moveOn: (work, { phase, foundEmpty = 0 }) =>
-      write(work, `phase = $4, found_empty = $5, ${WENT_WELL}`, [phase, foundEmpty]),
+      write(work, 'move-clearing-on', `phase = $4, found_empty = $5, ${WENT_WELL}, `, [phase, foundEmpty]),
 
     markAsked: async (work) => {
       const [row] = await db.sql<{ asked_at: string }>(
@@ -76,15 +85,22 @@ export function createClearingWorkRepository(
       return row ? new Date(row.asked_at) : null
     },
 
-    markAccepted: (work, triggerId) => write(work, `trigger_id = $4, phase = 'DELETING'`, [triggerId]),
+    markAccepted: (work, triggerId) =>
+      write(work, 'mark-disposal-accepted', `trigger_id = $4, phase = 'DELETING', `, [triggerId]),
+
+    pause: async (work, inMs) => {
+      const rows = await db.sql(
+        `update clearing set phase = $4, found_empty = $5, ${WENT_WELL}, ${GIVEN_BACK} returning id`,
+        [work.id, work.lease, inMs, work.phase, work.foundEmpty],
+        'pause-clearing',
+      )
+      return rows.length === 1
+    },
 
     release: async (work, { inMs, tries, error }) => {
       const rows = await db.sql(
-        `update clearing set next_action_at = now() + make_interval(secs => $3::float8 / 1000), tries = $4,
-           error_code = $5, error_message = $6, error_at = case when $5::text is null then null else now() end,
-           lease_token = null, lease_until = null
-         where id = $1::uuid and lease_token = $2::uuid and ended_at is null returning id`,
-        [work.id, work.lease, inMs, tries, error?.code ?? null, error?.message.slice(0, 2_000) ?? null],
+        `update clearing set tries = $4, error_code = $5, error_message = $6, error_at = now(), ${GIVEN_BACK} returning id`,
+        [work.id, work.lease, inMs, tries, error.code, error.message.slice(0, 2_000)],
         'release-clearing',
       )
       return rows.length === 1
@@ -100,6 +116,7 @@ export function createClearingWorkRepository(
         `select id from snapshot where namespace_id = $1::uuid and location_key = any($2::text[]) and status <> 'Cleared'
            and id is distinct from $3::uuid limit 20`,
         [work.namespaceId, locationKeys, work.snapshotId],
+        'find-others-at',
       )
       return rows.map(({ id }) => id)
     },
@@ -108,6 +125,10 @@ export function createClearingWorkRepository(
 
 const HELD = `id = $1::uuid and lease_token = $2::uuid and lease_until > now() and ended_at is null`
 const RENEWED = `lease_until = now() + make_interval(secs => $3::float8 / 1000)`
+/** Nobody has taken it meanwhile, whether or not the lease has run out. */
+const GIVEN_BACK = `
+  next_action_at = now() + make_interval(secs => $3::float8 / 1000), lease_token = null, lease_until = null
+  where id = $1::uuid and lease_token = $2::uuid and ended_at is null`
 const WENT_WELL = `tries = 0, error_code = null, error_message = null, error_at = null`
 
 /** A key alone is a text: most lists are long, and most buckets keep no versions. */
@@ -134,6 +155,7 @@ type WorkRow = Row & {
   lease_token: string
   location: string | null
   blocked: ClearingWork['blocked']
+  looked: boolean
   cluster_id: string | null
   url: string
   auth: NonNullable<ClearingWork['cluster']>['auth']
@@ -156,7 +178,7 @@ const CLAIM_DUE = `
     update clearing c set lease_token = $1::uuid, lease_until = now() + make_interval(secs => $2::float8 / 1000)
     from chosen where c.id = chosen.id
     returning c.*)
-  select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty,
+  select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty, w.looked,
     w.trigger_id, w.asked_at, w.tries, w.lease_token, s.location,
     (select case when bool_or(b.mode = 'OBSERVE_ONLY') then 'OBSERVE_ONLY'
         when bool_or(b.changed_to is not null and not b.follow_identity) then 'CLUSTER_IDENTITY_CHANGED' end
@@ -186,6 +208,7 @@ const toWork = (row: WorkRow): ClearingWork => ({
       : toStorageAddress({ ...row, id: row.storage_id, pathStyle: row.path_style }),
   cluster: row.cluster_id === null ? null : toClusterAddress({ ...row, id: row.cluster_id }),
   blocked: row.blocked,
+  looked: row.looked,
   phase: row.phase,
   foundEmpty: row.found_empty,
   triggerId: row.trigger_id,
@@ -211,15 +234,33 @@ const COMPLETE_LIST = `
   with ${held(`phase = 'DELETING_METADATA', found_empty = 0, objects = greatest(objects, $5::bigint),
     bytes = greatest(bytes, $6::bigint), message = coalesce($7, message), ${WENT_WELL}, `)},
   surplus as (
-    delete from clearing_batch b using held where b.clearing_id = held.id and b.number > $4::int)
+    delete from clearing_batch b using held where b.clearing_id = held.id and b.number > $4::int),
+  written as (
+    insert into clearing_batch (namespace_id, clearing_id, number, locations)
+    select held.namespace_id, held.id, l.number, l.locations
+    from held, jsonb_to_recordset($8::jsonb) as l(number int, locations jsonb)
+    on conflict (clearing_id, number) do update set locations = excluded.locations, done_at = null)
   select id from held`
 
-const RECORD_BATCH = `
-  with ${held('deleted = least(objects, deleted + $5::bigint), ')},
+const TAKE_BATCHES = `
+  with ${held('')}
+  select coalesce((select json_agg(json_build_object('number', t.number, 'locations', t.locations) order by t.number)
+    from (select b.number, b.locations from clearing_batch b
+      where b.clearing_id = held.id and b.done_at is null and (b.number = 0) = $4::boolean
+      order by b.number limit $5::int) t), '[]') as batches
+  from held`
+
+/** In a phase of its own nothing has failed, or it would stay where it is. */
+const RECORD_BATCHES = `
+  with ${held(`deleted = least(objects, deleted + $4::bigint), phase = coalesce($6::text, phase),
+    tries = case when $6::text is null then tries else 0 end,
+    error_code = case when $6::text is null then error_code end,
+    error_message = case when $6::text is null then error_message end,
+    error_at = case when $6::text is null then error_at end, `)},
   written as (
-    update clearing_batch b set locations = case when $7::boolean then '[]'::jsonb else $6::jsonb end,
-      done_at = case when $7::boolean then now() end
-    from held where b.clearing_id = held.id and b.number = $4::int)
+    update clearing_batch b set locations = l.locations, done_at = case when l.locations = '[]'::jsonb then now() end
+    from held, jsonb_to_recordset($5::jsonb) as l(number int, locations jsonb)
+    where b.clearing_id = held.id and b.number = l.number)
   select id from held`
 
 /** The batches are nobody's any more: a finished clearing costs one row. */

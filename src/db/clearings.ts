@@ -15,13 +15,11 @@ import type { CheckpointDirectoryRepository, ClearingRepository, NewClearing } f
 import type { InspectionRepository } from '../ports/inspections.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Scope } from '../ports/scope.ts'
-import { type Database, type Row, violatedConstraint } from './client.ts'
+import { type Database, type Row, type Sql, violatedConstraint } from './client.ts'
 import { constraintOf, withDomainErrors } from './errors.ts'
-import type { Prisma } from './generated/client.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
-import { type ReferenceRow, readReferences } from './references.ts'
+import { readReferences } from './references.ts'
 import { RESTORABLE } from './restorable.ts'
-import { inTransaction } from './row-lock.ts'
 import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'
 
 /** One more than are looked into for one request. */
@@ -64,7 +62,7 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
 
     async begin(scope, clearing) {
       try {
-        return await inTransaction(db, (tx) => beginIn(tx, scope, clearing))
+        return await db.transaction((sql) => beginIn(sql, scope, clearing))
       } catch (error) {
         const constraint = constraintOf(error) ?? violatedConstraint(error)
         if (constraint === 'clearing_prefix_key') {
@@ -166,16 +164,16 @@ const FACTS = `
 
 // --------------------------------------------------------------------------------------------------- begin
 
-type Locked = { id: string; status: SnapshotStatus; row_version: number; restorable: boolean }
+type Locked = Row & { id: string; status: SnapshotStatus; row_version: number; restorable: boolean }
 
 /** Locked in the order of their ids: two clearings that rely on each other's snapshots wait, and never in a circle. */
 const LOCK = `
   select s.id::text as id, s.status, s.row_version, (${RESTORABLE}) as restorable from snapshot s
   where s.namespace_id = $1::uuid and s.id = any($2::uuid[]) order by s.id for update of s`
 
-async function beginIn(tx: Prisma.TransactionClient, scope: Scope, clearing: NewClearing): Promise<boolean> {
+async function beginIn(sql: Sql, scope: Scope, clearing: NewClearing): Promise<boolean> {
   const { snapshotId, witnesses } = clearing
-  const locked = await tx.$queryRawUnsafe<Locked[]>(LOCK, scope.namespaceId, [snapshotId, ...witnesses])
+  const locked = await sql<Locked>(LOCK, [scope.namespaceId, [snapshotId, ...witnesses]], 'lock-clearing')
   const own = locked.find(({ id }) => id === snapshotId)
   if (!own || !statusesBefore('Clearing').includes(own.status) || String(own.row_version) !== clearing.etag) {
     return false
@@ -183,21 +181,13 @@ async function beginIn(tx: Prisma.TransactionClient, scope: Scope, clearing: New
   const standing = locked.filter(({ id, restorable }) => id !== snapshotId && restorable)
   if (standing.length !== new Set(witnesses).size) return false
   // A statement of its own after the lock: it sees what committed while we waited for it.
-  if (clearing.method !== 'FORGET' && (await isUsed(tx, scope, snapshotId))) return false
-  const begun = await tx.$queryRawUnsafe<unknown[]>(BEGIN, ...beginValues(scope, clearing, own.status))
+  if (clearing.method !== 'FORGET' && (await isUsed(sql, scope, snapshotId))) return false
+  const begun = await sql(BEGIN, beginValues(scope, clearing, own.status), 'begin-clearing')
   return begun.length === 1
 }
 
-async function isUsed(
-  tx: Prisma.TransactionClient,
-  { namespaceId }: Scope,
-  snapshotId: string,
-): Promise<boolean> {
-  const references = await readReferences(
-    (text, values) => tx.$queryRawUnsafe<ReferenceRow[]>(text, ...values),
-    namespaceId,
-    snapshotId,
-  )
+async function isUsed(sql: Sql, { namespaceId }: Scope, snapshotId: string): Promise<boolean> {
+  const references = await readReferences(sql, namespaceId, snapshotId)
   return references === null || listUses(references).length > 0
 }
 
@@ -212,6 +202,7 @@ const beginValues = (scope: Scope, clearing: NewClearing, from: SnapshotStatus):
   clearing.forced,
   clearing.requestedBy,
   from,
+  clearing.looked,
 ]
 
 /** From here on nobody can restore it. The clusters of its job are asked once more: nothing is cleared on an observed one. */
@@ -228,8 +219,9 @@ const BEGIN = `
     returning s.id, s.namespace_id, s.job_id, s.storage_id, s.kind, s.source, s.reason, s.message),
   begun as (
     insert into clearing (id, namespace_id, subject, snapshot_id, storage_id, method, prefix, reason, message, forced,
-      requested_by, next_action_at)
-    select $1::uuid, namespace_id, 'SNAPSHOT', id, storage_id, $4, $5, $6, $7, $8::boolean, $9, now() from marked
+      requested_by, looked, next_action_at)
+    select $1::uuid, namespace_id, 'SNAPSHOT', id, storage_id, $4, $5, $6, $7, $8::boolean, $9, $11::boolean, now()
+    from marked
     returning id),
   moved as (
     insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)

@@ -4,17 +4,28 @@
  * 2^53 − 1; a larger one throws rather than lies).
  */
 import { PrismaPg } from '@prisma/adapter-pg'
-import { Pool, types } from 'pg'
+import { Pool, type PoolClient, types } from 'pg'
 import { DomainError } from '../domain/errors.ts'
 import { PrismaClient } from './generated/client.ts'
 
 export type Row = Record<string, unknown>
 
+/** One statement. `name` prepares it once per connection: for hot, fixed texts only. */
+export type Sql = <Result extends Row>(
+  text: string,
+  values?: readonly unknown[],
+  name?: string,
+) => Promise<Result[]>
+
 export type Database = {
   pool: Pool
   prisma: PrismaClient
-  /** One statement. `name` prepares it once per connection: for hot, fixed texts only. */
-  sql<Result extends Row>(text: string, values?: readonly unknown[], name?: string): Promise<Result[]>
+  sql: Sql
+  /**
+   * Statements of one connection, committed together when `work` resolves: for what is hot, or takes longer than a
+   * transaction of Prisma's may.
+   */
+  transaction<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result>
   close(): Promise<void>
 }
 
@@ -35,7 +46,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     max: options.poolSize,
     application_name: options.applicationName,
     connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 30_000,
+    // what a connection has prepared is worth more than the memory it holds: planned anew, a burst costs Postgres twice
+    idleTimeoutMillis: 600_000,
     statement_timeout: 30_000,
     options: '-c timezone=UTC',
     types: { getTypeParser },
@@ -46,16 +58,23 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     pool,
     prisma,
-    async sql<Result extends Row>(text: string, values: readonly unknown[] = [], name?: string) {
+    sql: sqlOf(pool),
+    async transaction(work) {
+      const client = await pool.connect().catch(throwUnavailable)
+      let broken: unknown
       try {
-        const result = await pool.query<Result>({ text, values: [...values], ...(name ? { name } : {}) })
-        return result.rows
+        const sql = sqlOf(client)
+        await sql('begin')
+        const result = await work(sql)
+        await sql('commit')
+        return result
       } catch (error) {
-        throw isConnectionFailure(error)
-          ? new DomainError('DATABASE_UNAVAILABLE', 'The database did not answer; try again.', {
-              cause: error,
-            })
-          : error
+        await client.query('rollback').catch((failure: unknown) => {
+          broken = failure
+        })
+        throw error
+      } finally {
+        client.release(broken instanceof Error ? broken : undefined)
       }
     },
     async close() {
@@ -63,6 +82,20 @@ export function openDatabase(options: DatabaseOptions): Database {
       await pool.end()
     },
   }
+}
+
+const sqlOf =
+  (at: Pool | PoolClient): Sql =>
+  async <Result extends Row>(text: string, values: readonly unknown[] = [], name?: string) => {
+    const { rows } = await at
+      .query<Result>({ text, values: [...values], ...(name ? { name } : {}) })
+      .catch(throwUnavailable)
+    return rows
+  }
+
+function throwUnavailable(error: unknown): never {
+  if (!isConnectionFailure(error)) throw error
+  throw new DomainError('DATABASE_UNAVAILABLE', 'The database did not answer; try again.', { cause: error })
 }
 
 /** `code` of a Postgres or socket error. */

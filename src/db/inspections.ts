@@ -2,7 +2,6 @@
  * What lies inside snapshots, and which of them need the same files. Files are found by `left(file_key, 512)`: a location may
  * be longer than an index entry may be, so every condition asks for both, the beginning by the index and then the whole key.
  */
-import type { PoolClient } from 'pg'
 import type { SnapshotInspection, StoredFile } from '../domain/inspection.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
 import type { SnapshotKind } from '../domain/snapshot.ts'
@@ -45,10 +44,10 @@ export const createInspectionRepository = (db: Database): InspectionRepository &
     },
 
     save: ({ namespaceId }, snapshotId, inspection, files) =>
-      inTransaction(db, async (client) => {
-        const { rowCount } = await client.query(HOLD, [snapshotId, namespaceId])
-        if (rowCount === 0) return false
-        await client.query(SAVE_INSPECTION, [
+      db.transaction(async (sql) => {
+        const held = await sql(HOLD, [snapshotId, namespaceId])
+        if (held.length === 0) return false
+        await sql(SAVE_INSPECTION, [
           namespaceId,
           snapshotId,
           JSON.stringify(inspection.summary),
@@ -59,9 +58,9 @@ export const createInspectionRepository = (db: Database): InspectionRepository &
         ])
         for (let at = 0; at < files.length; at += FILES_PER_STATEMENT) {
           const slice = files.slice(at, at + FILES_PER_STATEMENT)
-          await client.query(SAVE_FILES, [namespaceId, snapshotId, ...columnsOf(slice)])
+          await sql(SAVE_FILES, [namespaceId, snapshotId, ...columnsOf(slice)])
         }
-        await client.query(FORGET_REST, [namespaceId, snapshotId, files.length])
+        await sql(FORGET_REST, [namespaceId, snapshotId, files.length])
         return true
       }),
 
@@ -81,7 +80,9 @@ export const createInspectionRepository = (db: Database): InspectionRepository &
     },
 
     async listNeedersBelow({ namespaceId }, folderKey, except, limit) {
-      return toSharers(await db.sql<SharerRow>(LIST_NEEDERS, [namespaceId, folderKey, except, limit]))
+      return toSharers(
+        await db.sql<SharerRow>(LIST_NEEDERS, [namespaceId, folderKey, except, limit], 'list-needers'),
+      )
     },
 
     async findNeeded({ namespaceId }, fileKeys, except) {
@@ -96,11 +97,11 @@ export const createInspectionRepository = (db: Database): InspectionRepository &
     },
 
     async countNeeds({ namespaceId }, snapshotId, folderKey) {
-      const [row] = await db.sql<{ files: number; outside: number; unplaced: number }>(COUNT_NEEDS, [
-        namespaceId,
-        snapshotId,
-        folderKey,
-      ])
+      const [row] = await db.sql<{ files: number; outside: number; unplaced: number }>(
+        COUNT_NEEDS,
+        [namespaceId, snapshotId, folderKey],
+        'count-needs',
+      )
       return { files: row?.files ?? 0, outside: row?.outside ?? 0, unplaced: row?.unplaced ?? 0 }
     },
 
@@ -168,28 +169,6 @@ const columnsOf = (files: readonly StoredFile[]): unknown[] => [
   files.map((file) => file.references),
   files.map((file) => file.mayBeShared),
 ]
-
-/** Not Prisma's: a million files take longer than one of its transactions may. */
-async function inTransaction<Result>(
-  db: Database,
-  work: (client: PoolClient) => Promise<Result>,
-): Promise<Result> {
-  const client = await db.pool.connect()
-  let broken: unknown
-  try {
-    await client.query('begin')
-    const result = await work(client)
-    await client.query('commit')
-    return result
-  } catch (error) {
-    await client.query('rollback').catch((failure: unknown) => {
-      broken = failure
-    })
-    throw error
-  } finally {
-    client.release(broken instanceof Error ? broken : undefined)
-  }
-}
 
 // --------------------------------------------------------------------------------------------------- files
 

@@ -4,10 +4,10 @@ import type { OpenCopy, RestoredRun } from '../domain/references.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
 import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
-import type { Database, Row } from './client.ts'
+import type { Database, Row, Sql } from './client.ts'
 import { withDomainErrors } from './errors.ts'
 
-export type ReferenceRow = Row & {
+type ReferenceRow = Row & {
   kind: SnapshotKind
   claimed_by_run_id: string | null
   clusters: Reference[]
@@ -19,21 +19,17 @@ export const createReferenceRepository = (db: Database): ReferenceRepository =>
   withDomainErrors({
     async read({ namespaceId }, snapshotId) {
       if (!isUuidShaped(snapshotId)) return null
-      return readReferences(
-        (text, values) => db.sql<ReferenceRow>(text, values, 'snapshot-references'),
-        namespaceId,
-        snapshotId,
-      )
+      return readReferences(db.sql, namespaceId, snapshotId)
     },
   })
 
 /** The same inside a transaction that holds the snapshot. */
 export async function readReferences(
-  query: (text: string, values: readonly unknown[]) => Promise<ReferenceRow[]>,
+  sql: Sql,
   namespaceId: string,
   snapshotId: string,
 ): ReturnType<ReferenceRepository['read']> {
-  const [row] = await query(READ, [snapshotId, namespaceId])
+  const [row] = await sql<ReferenceRow>(READ, [snapshotId, namespaceId], 'snapshot-references')
   if (!row) return null
   return {
     kind: row.kind,

@@ -99,10 +99,14 @@ const toExpired = (row: ExpiredRow): ExpiredSnapshot => ({
 
 const NIL = `'00000000-0000-0000-0000-000000000000'::uuid`
 
-/** Which row is whose is settled by its lock; a second worker waits for it and takes the page after. */
+/**
+ * Which row is whose is settled by its lock; a second worker waits for it and takes the page after. Instants are kept to the
+ * millisecond, rounded: what is due now may stand half of one in the future.
+ */
 const markOf = (rule: string): string => `
   mine as materialized (
-    select * from rule_round where rule = '${rule}' and due_at <= clock_timestamp() for update)`
+    select * from rule_round where rule = '${rule}' and due_at <= clock_timestamp() + interval '1 ms'
+    for update)`
 
 /** A page that is not full is the last one: the next round begins after the pause. */
 const moveMark = (columns: string): string => `

@@ -54,10 +54,11 @@ export const createStorageRepository = (db: Database): StorageRepository =>
     async find(scope, reference) {
       const column = columnOf(reference)
       if (column === null) return null
-      const [row] = await db.sql<StorageRecord>(`${SELECT} and s.${column} = $2`, [
-        scope.namespaceId,
-        reference,
-      ])
+      const [row] = await db.sql<StorageRecord>(
+        `${SELECT} and s.${column} = $2`,
+        [scope.namespaceId, reference],
+        `find-storage-by-${column}`,
+      )
       return row ? toStorageRow(row) : null
     },
 

@@ -37,6 +37,8 @@ export type NewClearing = {
   requestedBy: string
   /** The version of the snapshot that was decided about: whoever begins to use a snapshot writes its row. */
   etag: string
+  /** Its `_metadata` was read for this request, and names nothing outside `prefix`. */
+  looked: boolean
   /** For these it is spared no longer: they must all still be restorable, so that no two clearings rely on each other. */
   witnesses: readonly string[]
 }
@@ -60,6 +62,8 @@ export type ClearingWork = {
   cluster: ClusterAddress | null
   /** Nothing is cleared while a cluster of its job or its run says so. */
   blocked: 'OBSERVE_ONLY' | 'CLUSTER_IDENTITY_CHANGED' | null
+  /** When it was asked for its `_metadata` was read, and named nothing outside `prefix`. */
+  looked: boolean
   phase: ClearingPhase
   foundEmpty: number
   triggerId: string | null
@@ -74,27 +78,40 @@ export interface ClearingWorkRepository {
   renew(work: ClearingWork): Promise<boolean>
   /** Number 0 holds every `_metadata`. Written again it is replaced. */
   saveBatch(work: ClearingWork, batch: ClearingBatch): Promise<boolean>
-  /** The list is complete: batches beyond `batches` are of an earlier try and go; from here on is deleted. */
+  /** The list is complete with `last`: batches beyond `batches` are of an earlier try and go; from here on is deleted. */
   completeList(
     work: ClearingWork,
     /** `note`: what a person should know of what is left, shown as the message; the one that stands when not given. */
-    list: { batches: number; objects: number; bytes: number; note?: string | null },
+    list: {
+      last: readonly ClearingBatch[]
+      batches: number
+      objects: number
+      bytes: number
+      note?: string | null
+    },
   ): Promise<boolean>
-  /** Those that are not done, the first ones. */
-  readBatches(work: ClearingWork, which: 'metadata' | 'others', limit: number): Promise<ClearingBatch[]>
-  /** What was not deleted stays in the batch. */
-  recordBatch(
+  /** Those that are not done, the first ones; null when the lease is lost. */
+  takeBatches(
     work: ClearingWork,
-    batch: { number: number; deleted: number; left: readonly ClearingEntry[] },
+    which: 'metadata' | 'others',
+    limit: number,
+  ): Promise<ClearingBatch[] | null>
+  /** What was not deleted stays in its batch. `moveTo`: the phase that follows. */
+  recordBatches(
+    work: ClearingWork,
+    batches: readonly { number: number; deleted: number; left: readonly ClearingEntry[] }[],
+    moveTo: ClearingPhase | null,
   ): Promise<boolean>
   moveOn(work: ClearingWork, to: { phase: ClearingPhase; foundEmpty?: number }): Promise<boolean>
   /** Committed before Flink is asked to dispose of the savepoint; forgets the trigger of an earlier try. */
   markAsked(work: ClearingWork): Promise<Date | null>
   markAccepted(work: ClearingWork, triggerId: string): Promise<boolean>
+  /** Gives the lease back with what has been found so far; due again then. */
+  pause(work: ClearingWork, inMs: number): Promise<boolean>
   /** Gives the lease back; `error` is shown until something goes well again. */
   release(
     work: ClearingWork,
-    next: { inMs: number; tries: number; error: { code: string; message: string } | null },
+    next: { inMs: number; tries: number; error: { code: string; message: string } },
   ): Promise<boolean>
   /** Clearing → Cleared with its transition and event; the list of its files goes. */
   end(work: ClearingWork, reason: 'CLEARED' | 'FORGOTTEN'): Promise<boolean>

@@ -52,7 +52,7 @@ async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Prom
       if (stepped.kind !== 'next') return
       work = { ...work, tries: 0, ...stepped.changes }
       if (stepped.pauseMs > 0) {
-        await ports.clearingWork.release(work, { inMs: stepped.pauseMs, tries: 0, error: null })
+        await ports.clearingWork.pause(work, stepped.pauseMs)
         ports.sweepIn?.(stepped.pauseMs)
         return
       }

@@ -3,7 +3,6 @@
  * of the files beside it those that nothing else needs: no `_metadata` that a listing of `<checkpoint dir>/<flinkJobId>` finds
  * now (each read afresh), and no row. Where that cannot be known nothing shared goes, and the clearing says so.
  */
-import { verifyPauseMs } from '../domain/clearing-plan.ts'
 import { DomainError, StorageError } from '../domain/errors.ts'
 import {
   isInside,
@@ -35,6 +34,8 @@ import {
   createBatches,
   deleteBatches,
   type Found,
+  foundEmpty,
+  LISTED_AGAIN,
   LOST,
   listPages,
   next,
@@ -76,9 +77,9 @@ export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Pro
     }
     if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
   }
-  if (!(await storeBatches(work, batches.takeRest(), ports))) return LOST
   ports.crashPoint('clearing-listed')
-  if (!(await ports.clearingWork.completeList(work, { ...batches.totals(), note: doomed.note }))) return LOST
+  if (!(await ports.clearingWork.completeList(work, { ...batches.complete(), note: doomed.note })))
+    return LOST
   ports.crashPoint('clearing-list-stored')
   return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
 }
@@ -110,19 +111,9 @@ export async function verifyFilesGone(work: ClearingWork, ports: ClearFilesPorts
   const doomed = await findDoomed(work, place, ports)
   if (doomed === null) return LOST
   for await (const page of listDoomed(place, doomed.keys)) {
-    if (page.length === 0) continue
-    const moved = await ports.clearingWork.moveOn(work, { phase: 'LISTING' })
-    return moved ? next({ phase: 'LISTING', foundEmpty: 0 }, verifyPauseMs(0)) : LOST
+    if (page.length > 0) return LISTED_AGAIN
   }
-  if ((await place.store.removeEmptyFolders?.(place.own)) === false) {
-    throw new ClearingProblem(
-      'FOLDER_NOT_EMPTY',
-      'Its directory holds something that is neither a file nor a folder we can list.',
-    )
-  }
-  const foundEmpty = work.foundEmpty + 1
-  const moved = await ports.clearingWork.moveOn(work, { phase: 'VERIFYING', foundEmpty })
-  return moved ? next({ foundEmpty }, verifyPauseMs(foundEmpty)) : LOST
+  return foundEmpty(work, place.store, place.own)
 }
 
 // ---------------------------------------------------------------------------------------------------- allowed

@@ -63,17 +63,16 @@ export const LOST: ClearingStepped = { kind: 'lost' }
 export async function listObjects(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
   const { clearingWork } = ports
   const place = openPlace(work, ports)
-  await refuseFilesOutside(work, place, ports)
+  if (!work.looked) await refuseFilesOutside(work, place, ports)
   const batches = createBatches()
   for await (const page of listPages(place)) {
     for (const found of page) batches.add(toEntry(place.prefix, found), found.sizeBytes)
     if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
     if (page.length === 0 && !(await clearingWork.renew(work))) return LOST
   }
-  if (!(await storeBatches(work, batches.takeRest(), ports))) return LOST
   await refuseOthers(work, place.prefix, batches.metadata(), ports)
   ports.crashPoint('clearing-listed')
-  if (!(await clearingWork.completeList(work, batches.totals()))) return LOST
+  if (!(await clearingWork.completeList(work, batches.complete()))) return LOST
   ports.crashPoint('clearing-list-stored')
   return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
 }
@@ -158,15 +157,16 @@ export function createBatches() {
         others = others.slice(BATCH_SIZE)
       }
     },
-    *takeRest() {
+    metadata: (): readonly ClearingEntry[] => metadata,
+    /** What `completeList` is told, with all that was not taken. */
+    complete() {
+      const last = [{ number: 0, entries: metadata }]
       if (others.length > 0) {
         number += 1
-        yield { number, entries: others }
+        last.push({ number, entries: others })
       }
-      yield { number: 0, entries: metadata }
+      return { last, batches: number, objects, bytes }
     },
-    metadata: (): readonly ClearingEntry[] => metadata,
-    totals: () => ({ batches: number, objects, bytes }),
   }
 }
 
@@ -247,26 +247,24 @@ export async function deleteBatches(
   ports: Pick<ClearObjectsPorts, 'clearingWork' | 'crashPoint'>,
 ): Promise<ClearingStepped> {
   const { clearingWork, crashPoint } = ports
-  const batches = await clearingWork.readBatches(work, which, BATCHES_AT_ONCE)
-  if (batches.length === 0) {
-    const phase = which === 'metadata' ? 'DELETING' : 'VERIFYING'
-    return (await clearingWork.moveOn(work, { phase })) ? next({ phase, foundEmpty: 0 }) : LOST
-  }
+  // the lease is renewed as late as can be: whoever has slept past it deletes nothing more
+  const batches = await clearingWork.takeBatches(work, which, BATCHES_AT_ONCE)
+  if (batches === null) return LOST
   const entries = batches.flatMap((batch) => batch.entries)
-  // as late as can be: whoever has slept past its lease deletes nothing more
-  if (!(await clearingWork.renew(work))) return LOST
   const failures = entries.length === 0 ? [] : await deleteEntries(store, prefix, entries)
   crashPoint('clearing-batch-deleted')
   const failed = new Set(failures.map(({ entry }) => nameOf(entry)))
-  for (const { number, entries: asked } of batches) {
+  const done = batches.map(({ number, entries: asked }) => {
     const left = asked.filter((entry) => failed.has(nameOf(entry)))
-    if (!(await clearingWork.recordBatch(work, { number, deleted: asked.length - left.length, left })))
-      return LOST
-  }
-  crashPoint('clearing-batch-recorded')
+    return { number, deleted: asked.length - left.length, left }
+  })
   const [first] = failures
+  const isLast = first === undefined && batches.length < BATCHES_AT_ONCE
+  const phase = which === 'metadata' ? 'DELETING' : 'VERIFYING'
+  if (!(await clearingWork.recordBatches(work, done, isLast ? phase : null))) return LOST
+  crashPoint('clearing-batch-recorded')
   if (first) throw new ClearingProblem(...describeFailures(failures, first))
-  return next({})
+  return next(isLast ? { phase, foundEmpty: 0 } : {})
 }
 
 type EntryFailure = { entry: ClearingEntry; code: string; message: string }
@@ -321,19 +319,27 @@ function describeFailures(failures: readonly EntryFailure[], first: EntryFailure
 /** Whatever is listed again goes the same way once more, from a new complete list. */
 export async function verifyGone(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
   const place = openPlace(work, ports)
-  if (!(await isEmpty(place))) {
-    const moved = await ports.clearingWork.moveOn(work, { phase: 'LISTING' })
-    return moved ? next({ phase: 'LISTING', foundEmpty: 0 }, verifyPauseMs(0)) : LOST
-  }
-  if ((await place.store.removeEmptyFolders?.(place.prefix)) === false) {
+  if (!(await isEmpty(place))) return LISTED_AGAIN
+  return foundEmpty(work, place.store, place.prefix)
+}
+
+/** Written when the clearing pauses. */
+export const LISTED_AGAIN: ClearingStepped = next({ phase: 'LISTING', foundEmpty: 0 }, verifyPauseMs(0))
+
+/** Written when the clearing pauses, and with its end. */
+export async function foundEmpty(
+  work: ClearingWork,
+  store: ObjectStore,
+  folder: Location,
+): Promise<ClearingStepped> {
+  if ((await store.removeEmptyFolders?.(folder)) === false) {
     throw new ClearingProblem(
       'FOLDER_NOT_EMPTY',
       'Its directory holds something that is neither a file nor a folder we can list.',
     )
   }
-  const foundEmpty = work.foundEmpty + 1
-  const moved = await ports.clearingWork.moveOn(work, { phase: 'VERIFYING', foundEmpty })
-  return moved ? next({ foundEmpty }, verifyPauseMs(foundEmpty)) : LOST
+  const times = work.foundEmpty + 1
+  return next({ foundEmpty: times }, verifyPauseMs(times))
 }
 
 async function isEmpty(place: Place): Promise<boolean> {

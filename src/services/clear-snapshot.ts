@@ -60,7 +60,7 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
       await inspectAll(decision.snapshots, scope, ports)
       return false
     case 'clear': {
-      if (decision.method === 'OBJECTS') await refuseFilesOutside(facts, scope, ports)
+      const looked = decision.method === 'OBJECTS' && (await refuseFilesOutside(facts, scope, ports))
       const begun = await ports.clearings.begin(scope, {
         id: ports.newId(),
         snapshotId: facts.snapshot.id,
@@ -71,6 +71,7 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
         forced: force,
         requestedBy: request.caller.principal,
         etag: facts.snapshot.etag,
+        looked,
         witnesses: force ? [] : witnessesOf(facts, protections),
       })
       if (begun) ports.nudges.savepointDue()
@@ -114,23 +115,23 @@ const LOOK_MS = 5_000
 
 /**
  * Said now rather than by a clearing that never ends: its `_metadata` may name files outside the directory made for it. What
- * cannot be read now, or not at all, is the worker's to judge.
+ * cannot be read now, or not at all, is the worker's to judge. Answers whether it was read.
  */
 async function refuseFilesOutside(
   { snapshot }: ClearingFacts,
   scope: Scope,
   ports: ClearSnapshotPorts,
-): Promise<void> {
-  if (snapshot.status !== 'Present' || snapshot.ownedPrefix === null) return
+): Promise<boolean> {
+  if (snapshot.status !== 'Present' || snapshot.ownedPrefix === null) return false
   const folder = folderKey(parseLocation(snapshot.ownedPrefix))
   let outside: number | null
   try {
     outside = await within(LOOK_MS, countOutside(snapshot, folder, scope, ports), null)
   } catch (error) {
-    if (error instanceof DomainError && error.code !== 'DATABASE_UNAVAILABLE') return
+    if (error instanceof DomainError && error.code !== 'DATABASE_UNAVAILABLE') return false
     throw error
   }
-  if (outside === null || outside === 0) return
+  if (outside === null || outside === 0) return outside === 0
   throw new DomainError(
     'FILES_OUTSIDE_PREFIX',
     `Its _metadata names ${outside} files outside the directory made for it, and nothing says whose they are; \`data=keep\` forgets the snapshot and leaves them.`,

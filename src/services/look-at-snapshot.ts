@@ -23,7 +23,7 @@ import {
   lookAtFiles,
   proveRoot,
 } from './look-at-files.ts'
-import { type MetadataFile, readMetadataFile } from './read-inspection.ts'
+import { type MetadataFile, readMetadataFile, requestsToRead } from './read-inspection.ts'
 import type { Slots } from './slots.ts'
 
 export type LookPorts = {
@@ -97,22 +97,23 @@ type Seen = {
 }
 type Place = { store: ObjectStore; storage: StorageRow; directory: Location; file: Location }
 
-/** Of `readMetadataFile`: a HEAD and a GET. */
-const TO_READ = 2
+/** Of `readMetadataFile` when it was refused. */
+const TO_BE_REFUSED = 1
 
 async function see(ports: LookPorts, scope: Scope, location: string, limits: LookLimits): Promise<Seen> {
   const place = await findPlace(ports, scope, location)
   if ('verdict' in place) return place
   const read = await readOrExplain(place, ports)
   if ('verdict' in read) return read
+  const requests = requestsToRead(read.metadataBytes)
   const files = await lookAtFiles(ports, scope, { directory: place.directory, files: read.files }, limits)
   const judged = judgeFiles(files)
   // Flink drops `_metadata` first: what goes at this moment is not damaged, it goes.
   if (judged.verdict === 'DAMAGED') {
-    const gone = await explainGone(place, TO_READ)
+    const gone = await explainGone(place, requests)
     if (gone) return gone
   }
-  return { ...judged, requests: TO_READ, passing: files.passing, read, files }
+  return { ...judged, requests, passing: files.passing, read, files }
 }
 
 async function findPlace(ports: LookPorts, scope: Scope, location: string): Promise<Place | Seen> {
@@ -143,13 +144,13 @@ async function readOrExplain(place: Place, { metadataSlots }: LookPorts): Promis
   } catch (error) {
     if (!(error instanceof DomainError)) throw error
     if (error.code === 'METADATA_UNREADABLE') {
-      return { verdict: 'UNREADABLE', message: error.message, requests: TO_READ }
+      return { verdict: 'UNREADABLE', message: error.message, requests: TO_BE_REFUSED }
     }
     if (error.code === 'METADATA_MISSING') {
       return (await explainGone(place, 1)) ?? notAsked('Its _metadata was written at this moment.', 1, true)
     }
     if (!isRefusal(error)) throw error
-    return (await explainArchived(place)) ?? couldNotAsk(place, error, TO_READ)
+    return (await explainArchived(place)) ?? couldNotAsk(place, error, TO_BE_REFUSED)
   }
 }
 
@@ -184,7 +185,7 @@ async function explainArchived({ store, file }: Place): Promise<Seen | null> {
   return {
     verdict: 'DAMAGED',
     message: 'Its _metadata is archived: nobody can read it now.',
-    requests: TO_READ + 1,
+    requests: TO_BE_REFUSED + 1,
     findings: [finding],
   }
 }

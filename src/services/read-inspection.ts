@@ -7,6 +7,7 @@ import type { SnapshotInspection, StoredFile } from '../domain/inspection.ts'
 import { formatLocation, joinLocation, type Location } from '../domain/location.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 import { sumBytes, toInspectionSummary, toStoredFiles } from '../domain/snapshot-files.ts'
+import type { MetadataSource } from '../metadata/chunk-source.ts'
 import { MetadataError } from '../metadata/errors.ts'
 import { type ReadSnapshotMetadata, readMetadata } from '../metadata/read-metadata.ts'
 import { type MetadataSummary, summarize } from '../metadata/summarize.ts'
@@ -81,29 +82,33 @@ export const toInspection = ({
   inspectedAt: new Date().toISOString(),
 })
 
-/** What a smaller file becomes in memory needs no turn. */
+/** What a smaller file becomes in memory needs no turn, and one request brings it whole. */
 const SMALL_BYTES = 256 * 1024
+/** What `readMetadataFile` asked the store: of a large file the beginning, the size and then all of it. */
+export const requestsToRead = (metadataBytes: number): number => (metadataBytes <= SMALL_BYTES ? 1 : 3)
 
 /**
- * Reads `_metadata` in `directory` afresh, as a stream, with two requests; a large one waits for a slot. Throws
- * METADATA_MISSING when the store says that it is not there, METADATA_UNREADABLE with the byte and the field, or STORAGE_….
+ * Reads `_metadata` in `directory` afresh; a large one as a stream, when a slot is free. Throws METADATA_MISSING when the
+ * store says that it is not there, METADATA_UNREADABLE with the byte and the field, or STORAGE_….
  */
 export async function readMetadataFile(
-  store: ObjectStore,
+  store: Pick<ObjectStore, 'head' | 'read' | 'readRange'>,
   directory: Location,
   slots: Slots = (work) => work(),
 ): Promise<MetadataFile> {
   const file = joinLocation(directory, '_metadata')
+  const parse = async (content: MetadataSource, sizeBytes: number): Promise<MetadataFile> => {
+    const metadata = await readMetadata(content, { size: sizeBytes })
+    const summary = summarize(metadata)
+    return { metadata, summary, files: toStoredFiles(summary.files, directory), metadataBytes: sizeBytes }
+  }
   try {
+    const beginning = await store.readRange(file, 0, SMALL_BYTES + 1)
+    if (!beginning) throw missing(file)
+    if (beginning.length <= SMALL_BYTES) return await parse(beginning, beginning.length)
     const found = await store.head(file)
     if (!found) throw missing(file)
-    const { sizeBytes } = found
-    const read = async (): Promise<MetadataFile> => {
-      const metadata = await readMetadata(store.read(file), { size: sizeBytes })
-      const summary = summarize(metadata)
-      return { metadata, summary, files: toStoredFiles(summary.files, directory), metadataBytes: sizeBytes }
-    }
-    return await (sizeBytes <= SMALL_BYTES ? read() : slots(read))
+    return await slots(() => parse(store.read(file), found.sizeBytes))
   } catch (error) {
     if (error instanceof MetadataError) throw unreadable(file, error)
     if (error instanceof StorageError && error.kind === 'not-found') throw missing(file)

@@ -74,7 +74,7 @@ const PROFILES: Readonly<Record<S3Provider, Profile>> = {
     endpoint: 'required',
     defaultRegion: 'us-east-1',
     deleteIntegrity: 'content-md5',
-    deleteBatchSize: 1000, // one that is too slow for it gets smaller ones (delete-batches.ts)
+    deleteBatchSize: 1000, // one that is too slow for it gets smaller ones (delete-queue.ts)
     archiveClasses: ['GLACIER', 'DEEP_ARCHIVE', 'ARCHIVE'],
   },
 }

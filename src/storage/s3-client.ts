@@ -59,6 +59,8 @@ export function createS3Client(
       socketTimeout: limits.requestTimeoutMs,
     },
   })
+  // it goes through all that was asked and answered, key by key, for a log that nobody reads
+  client.middlewareStack.remove('loggerMiddleware')
   if (addressing.deleteIntegrity === 'content-md5') useContentMd5(client)
   return client
 }

@@ -4,9 +4,7 @@
  * s3:DeleteObjectVersion; a bucket that does not say whether it keeps versions is an error, never a guess.
  */
 import {
-  type _Error,
   type DeleteMarkerEntry,
-  DeleteObjectsCommand,
   GetBucketVersioningCommand,
   type ObjectVersion as ListedVersion,
   ListObjectVersionsCommand,
@@ -16,17 +14,15 @@ import {
 import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
 import type { ObjectVersion, VersionedObjects } from '../ports/storage.ts'
-import { type KeyFailure, runInBatches } from './delete-batches.ts'
-import { findUnsafe, requireBelow, requireInside, withoutFolderMark } from './guard.ts'
-import { ask, keyOf, prefixOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
+import { requireBelow } from './guard.ts'
+import { ask, prefixOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
+import type { Deleter } from './s3-delete.ts'
 
 const MAX_PAGE = 1000
 /** Switched on in between, the next deletion would only hide: the answer is not kept for long. */
 const ANSWER_HOLDS_MS = 60_000
 
-type Deletion = { location: Location; versionId: string }
-
-export function createVersionedObjects(connection: S3Connection): VersionedObjects {
+export function createVersionedObjects(connection: S3Connection, remove: Deleter): VersionedObjects {
   let known: { kept: boolean; at: number } | null = null
   return {
     async areKept() {
@@ -36,7 +32,7 @@ export function createVersionedObjects(connection: S3Connection): VersionedObjec
       return kept
     },
     list: (prefix, options) => listVersions(connection, prefix, options?.pageToken),
-    deleteMany: (versions) => deleteVersions(connection, versions),
+    deleteMany: remove,
   }
 }
 
@@ -121,70 +117,4 @@ function toVersion(prefix: Location, entry: ListedVersion | DeleteMarkerEntry): 
   }
   const sizeBytes = 'Size' in entry ? (entry.Size ?? 0) : 0
   return { location: { ...prefix, segments: key.split('/') }, sizeBytes, versionId }
-}
-
-// --------------------------------------------------------------------------------------------------- delete
-
-/** As `deleteObjects`: outside the root is a mistake of ours and stops the call; an odd key below it is never sent. */
-async function deleteVersions(
-  connection: S3Connection,
-  versions: readonly Deletion[],
-): ReturnType<VersionedObjects['deleteMany']> {
-  for (const { location } of versions) requireInside(connection.root, location)
-  const byName = new Map<string, Deletion>()
-  const failures: Awaited<ReturnType<VersionedObjects['deleteMany']>> = []
-  for (const version of versions) {
-    const problem = findUnsafe(withoutFolderMark(version.location))
-    if (problem === null) byName.set(nameOf(keyOf(version.location), version.versionId), version)
-    else failures.push({ ...version, code: 'LOCATION_INVALID', message: `Never sent: ${problem}` })
-  }
-  const refused = await runInBatches([...byName.keys()], connection.batchSize, (names) =>
-    deleteBatch(
-      connection,
-      names.flatMap((name) => byName.get(name) ?? []),
-    ),
-  )
-  for (const { key, code, message } of refused) {
-    const version = byName.get(key)
-    if (version !== undefined) failures.push({ ...version, code, message })
-  }
-  return failures
-}
-
-/** A key may hold anything but its own end: the id comes first. */
-const nameOf = (key: string, versionId: string): string => JSON.stringify([versionId, key])
-
-async function deleteBatch(connection: S3Connection, versions: readonly Deletion[]): Promise<KeyFailure[]> {
-  const command = new DeleteObjectsCommand({
-    Bucket: connection.bucket,
-    Delete: {
-      Objects: versions.map(({ location, versionId }) => ({ Key: keyOf(location), VersionId: versionId })),
-    },
-  })
-  const answer = await ask(connection, 'Deleting versions', (options) =>
-    connection.client.send(command, options),
-  ).catch(throwBucketMissing)
-  const errors = answer.Errors ?? []
-  if (errors.length === 0 && (answer.Deleted ?? []).length === 0) {
-    throw new StorageError('unreachable', 'The store answered a deletion without saying what it deleted')
-  }
-  return readFailures(versions, errors)
-}
-
-function readFailures(versions: readonly Deletion[], errors: readonly _Error[]): KeyFailure[] {
-  const names = versions.map(({ location, versionId }) => nameOf(keyOf(location), versionId))
-  const asked = new Set(names)
-  return errors.flatMap(
-    ({ Key: key, VersionId: versionId, Code: code = 'Unknown', Message: message = '' }) => {
-      if (code === 'NoSuchKey' || code === 'NoSuchVersion') return []
-      const name = key === undefined || versionId === undefined ? null : nameOf(key, versionId)
-      if (name !== null && asked.has(name)) return [{ key: name, code, message }]
-      // an error about a version we cannot recognise may be about any of them
-      return names.map((each) => ({
-        key: each,
-        code,
-        message: `${message} (said of ${JSON.stringify(key)})`,
-      }))
-    },
-  )
 }

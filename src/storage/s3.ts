@@ -8,7 +8,7 @@ import { resolveAddressing, type S3Provider } from './providers.ts'
 import { createS3Client, DEFAULT_S3_LIMITS, type S3Limits } from './s3-client.ts'
 import { ask, keyOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
 import { copyObject } from './s3-copy.ts'
-import { deleteObjects } from './s3-delete.ts'
+import { createDeleter } from './s3-delete.ts'
 import { findStorageRules } from './s3-lifecycle.ts'
 import { createMissingProof, listObjects } from './s3-list.ts'
 import { headObject, readObject, readObjectRange } from './s3-read.ts'
@@ -32,6 +32,7 @@ export function openS3Store(
     archiveClasses: addressing.archiveClasses,
   }
   const proveMissing = createMissingProof(connection)
+  const remove = createDeleter(connection)
   return {
     list: (prefix, options) => listObjects(connection, prefix, options),
     head: (location) => headObject(connection, location).catch(proveMissing),
@@ -40,9 +41,9 @@ export function openS3Store(
     read: (location) => readObject(connection, location, proveMissing),
     put: (location, bytes) => putObject(connection, location, bytes),
     putStream: (location, content) => putObjectStream(connection, location, content),
-    deleteMany: (locations) => deleteObjects(connection, locations),
+    deleteMany: (locations) => remove(locations.map((location) => ({ location }))),
     copyInside: (source, target) => copyObject(connection, source, target),
-    versions: createVersionedObjects(connection),
+    versions: createVersionedObjects(connection, remove),
     findRules: () => findStorageRules(connection),
     close: () => connection.client.destroy(),
   }

@@ -482,7 +482,7 @@ describe('references of a snapshot', () => {
 })
 
 describe('in a bucket', () => {
-  it('_metadata is read with two requests, and a kept inspection with none', async () => {
+  it('_metadata is read with one request, a large one with three, and a kept inspection with none', async () => {
     const s3 = await openBucketOfTheRun()
     const real = createObjectStores({
       secrets: {
@@ -519,15 +519,24 @@ describe('in a bucket', () => {
       if (!snapshot) throw new Error('no snapshot')
       const ports = { storages, stores, inspections: createInspectionRepository(database.db) }
       const first = await readInspection(ports, ours.caller, snapshot)
-      expect(asked).toEqual([`head ${location}/_metadata`, `read ${location}/_metadata`])
+      expect(asked).toEqual([`readRange ${location}/_metadata`])
       expect(first.files?.map(({ key }) => key)).toEqual([`${location}/state`, 's3://elsewhere/x'])
       const second = await readInspection(ports, ours.caller, snapshot)
       expect(second.inspection).toEqual(first.inspection)
-      expect(asked).toHaveLength(2)
+      expect(asked).toHaveLength(1)
       // Whose storage is gone, or never was, is found by the place.
       await sql('delete from snapshot_inspection where snapshot_id = $1', [id])
       await readInspection(ports, ours.caller, { ...snapshot, storage: null })
-      expect(asked).toHaveLength(4)
+      expect(asked).toHaveLength(2)
+      const many = Array.from({ length: 4_000 }, (_, index) => ({
+        path: `s3://elsewhere/${'x'.repeat(100)}-${index}`,
+      }))
+      await real.of(storage.address).put(parseLocation(`${location}/_metadata`), metadataWithFiles(many))
+      await sql('delete from snapshot_inspection where snapshot_id = $1', [id])
+      const large = await readInspection(ports, ours.caller, snapshot)
+      expect(large.inspection).toMatchObject({ fileCount: 4_000 })
+      expect(large.inspection.metadataBytes).toBeGreaterThan(256 * 1024)
+      expect(asked.slice(2).map((each) => each.split(' ')[0])).toEqual(['readRange', 'head', 'read'])
       await real.of(storage.address).deleteMany([parseLocation(`${location}/_metadata`)])
       const doubted = readInspection(ports, ours.caller, { ...snapshot, verdict: 'ENDANGERED' })
       await expect(doubted).rejects.toMatchObject({ code: 'METADATA_MISSING' })
@@ -597,10 +606,13 @@ function countingStores(real: ObjectStores, asked: string[]): Pick<ObjectStores,
       const store = real.of(storage)
       return {
         list: store.list.bind(store),
-        readRange: store.readRange.bind(store),
         put: store.put.bind(store),
         putStream: store.putStream.bind(store),
         deleteMany: store.deleteMany.bind(store),
+        readRange(location, offset, length) {
+          note('readRange', location)
+          return store.readRange(location, offset, length)
+        },
         head(location) {
           note('head', location)
           return store.head(location)

@@ -160,7 +160,7 @@ function world({ roots = ['s3://b/root'], files, onRequest = () => undefined, pa
     return answer()
   }
   const keys = () => Object.keys(files).toSorted() // names here are ASCII
-  const store: Pick<ObjectStore, 'head' | 'list' | 'read'> = {
+  const store: Pick<ObjectStore, 'head' | 'list' | 'read' | 'readRange'> = {
     head: (location) => request('head', formatLocation(location), () => objectOf(locationKey(location))),
     list: (prefix, options = {}) =>
       request('list', formatLocation(prefix), () => {
@@ -169,6 +169,11 @@ function world({ roots = ['s3://b/root'], files, onRequest = () => undefined, pa
         const to = from + (options.pageSize ?? pageSize)
         const objects = all.slice(from, to).flatMap((key) => objectOf(key) ?? [])
         return { objects, nextPageToken: to < all.length ? String(to) : null }
+      }),
+    readRange: (location, offset, length) =>
+      request('read', formatLocation(location), () => {
+        const bytes = files[locationKey(location)]
+        return bytes instanceof Uint8Array ? bytes.subarray(offset, offset + length) : null
       }),
     async *read(location) {
       await request('read', formatLocation(location), () => undefined)
