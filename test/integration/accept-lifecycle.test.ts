@@ -1,12 +1,12 @@
 /** What a request to start or to stop a job answers, over HTTP: a real Postgres, two namespaces, no Flink and no worker. */
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import type { LifecycleOperation } from '../../src/domain/operation.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
-import { type Api, apiClient } from '../support/api.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { RunningServer } from '../../src/server.ts'
+import type { Api } from '../support/api.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 type Answer = LifecycleOperation & { code?: string; detail?: string; operation?: string; commands?: object }
 
@@ -17,19 +17,7 @@ let api: Api
 let other: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('accept_lifecycle')
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('accept_lifecycle'))
 }, 120_000)
 afterAll(async () => {
   await server?.close()

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import type { JobVersionSpec } from '../../src/domain/job-version.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import type { CompatibilityCheck } from '../../src/services/api.ts'
-import { type Api, apiClient } from '../support/api.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { Api } from '../support/api.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { moveStorageTo, startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 const SAMPLES = join(import.meta.dirname, '../support/flink-metadata-samples')
 /** The same program on the same release, canonical and native. */
@@ -27,20 +27,8 @@ let theirs: Tenant
 let api: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('compatibility')
   folder = await mkdtemp(join(tmpdir(), 'tidemark-compatibility-'))
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'error',
-      TIDEMARK_LOCAL_ROOTS: folder,
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
+  ;({ database, server, api } = await startApiOfTwoTenants('compatibility', { localRoots: folder }))
 }, 120_000)
 afterAll(async () => {
   await server?.close()
@@ -53,14 +41,7 @@ beforeEach(async () => {
   ours = tenants.ours
   theirs = tenants.theirs
   for (const tenant of [ours, theirs]) {
-    const root = join(folder, tenant.caller.namespace)
-    await mkdir(root, { recursive: true })
-    const uri = pathToFileURL(root).href
-    await sql(`update storage set uri = $1, root_key = $2, provider = 'local' where id = $3`, [
-      uri,
-      `${uri}/`,
-      tenant.storageId,
-    ])
+    await moveStorageTo(folder, database, tenant)
     await sql(`update cluster set flink_version = '2.3.0' where id = $1`, [tenant.clusterId])
   }
   await sql(

@@ -7,7 +7,6 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startFauxqs, startVersityGateway } from '../../dev/services/s3.ts'
-import { readConfig } from '../../src/config.ts'
 import { createCopyWorkRepository } from '../../src/db/copies.ts'
 import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
@@ -17,15 +16,16 @@ import type { Snapshot } from '../../src/domain/snapshot.ts'
 import { readMetadata } from '../../src/metadata/read-metadata.ts'
 import { summarize } from '../../src/metadata/summarize.ts'
 import type { ObjectCopier, ObjectStores } from '../../src/ports/storage.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import { sweepCopies } from '../../src/services/advance-copy.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
-import { type Api, apiClient, until } from '../support/api.ts'
+import { type Api, until } from '../support/api.ts'
 import { incrementalCheckpoint, type WrittenFile } from '../support/copied-snapshots.ts'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, type Tenant } from '../support/fixtures.ts'
 import { fixedSecrets, storageAddress } from '../support/storage-address.ts'
+import { startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 120_000 })
 
@@ -47,19 +47,7 @@ let other: Api
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemark-copies-'))
-  database = await openMigratedDatabase('copies')
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('copies'))
   s3 = await startFauxqs()
   for (const bucket of ['one', 'two']) await s3.createBucket(bucket)
   proxy = await startCountingProxy(s3.url)

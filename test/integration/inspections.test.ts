@@ -5,27 +5,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
 import type { SnapshotInspection, StoredFile } from '../../src/domain/inspection.ts'
 import { parseLocation } from '../../src/domain/location.ts'
 import type { ObjectStore, ObjectStores } from '../../src/ports/storage.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import type { InspectionView, Page, SnapshotReferences } from '../../src/services/api.ts'
 import { readInspection } from '../../src/services/read-inspection.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
-import { type Api, apiClient } from '../support/api.ts'
+import type { Api } from '../support/api.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertSavepoint, type Tenant, WAY_TO } from '../support/fixtures.ts'
 import { metadataWithFiles, type NamedFile } from '../support/metadata-with-files.ts'
 import { openBucketOfTheRun } from '../support/savepoint-storage.ts'
+import { startApiOfTwoTenants, TOKEN_OF_OURS } from '../support/two-tenants.ts'
 
 const SAMPLES = 'test/support/flink-metadata-samples'
 const SAMPLE = 'v4-flink1.17-udf-rocksdb-checkpoint-unaligned'
-const TOKEN = 'token-of-ours-123'
+const TOKEN = TOKEN_OF_OURS
 
 let database: TestDatabase
 let server: RunningServer
@@ -37,20 +37,7 @@ let folder: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemark-inspections-'))
-  database = await openMigratedDatabase('inspections')
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: `ours:${TOKEN},theirs:token-of-theirs-123`,
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-      TIDEMARK_LOCAL_ROOTS: folder,
-    }),
-  )
-  api = apiClient(server.url, TOKEN)
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('inspections', { localRoots: folder }))
 }, 120_000)
 afterAll(async () => {
   await server?.close()

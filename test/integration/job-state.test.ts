@@ -1,16 +1,16 @@
 /** What the API says about a job's state, its runs and who needs a snapshot: HTTP over a real Postgres, two namespaces. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import { createMetricsRepository } from '../../src/db/metrics.ts'
 import type { JobState } from '../../src/domain/job-state.ts'
 import type { Cluster } from '../../src/domain/resources.ts'
 import type { Run } from '../../src/domain/run.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
-import { type Api, apiClient } from '../support/api.ts'
+import type { RunningServer } from '../../src/server.ts'
+import type { Api } from '../support/api.ts'
 import { insertCheckpoint, insertDropped } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertRun, insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 let database: TestDatabase
 let server: RunningServer
@@ -20,19 +20,7 @@ let api: Api
 let other: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('job_state')
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('job_state'))
 }, 120_000)
 afterAll(async () => {
   await server?.close()

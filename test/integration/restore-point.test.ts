@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import type { RestorePoint } from '../../src/services/api.ts'
-import { type Api, apiClient } from '../support/api.ts'
+import type { Api } from '../support/api.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertRun, insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { moveStorageTo, startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 let database: TestDatabase
 let server: RunningServer
@@ -22,21 +22,8 @@ let api: Api
 let other: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('restore_point')
   folder = await mkdtemp(join(tmpdir(), 'tidemark-restore-'))
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_LOCAL_ROOTS: folder,
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('restore_point', { localRoots: folder }))
 }, 120_000)
 afterAll(async () => {
   await server?.close()
@@ -50,14 +37,7 @@ beforeEach(async () => {
   ours = tenants.ours
   theirs = tenants.theirs
   for (const tenant of [ours, theirs]) {
-    const root = join(folder, tenant.caller.namespace)
-    await mkdir(root, { recursive: true })
-    const uri = pathToFileURL(root).href
-    await sql(`update storage set uri = $1, root_key = $2, provider = 'local' where id = $3`, [
-      uri,
-      `${uri}/`,
-      tenant.storageId,
-    ])
+    await moveStorageTo(folder, database, tenant)
     const worker = v7()
     await sql('insert into worker (id) values ($1)', [worker])
     await sql('update cluster set observer_id = $1, reachable = true where id = $2', [

@@ -5,7 +5,6 @@
 import { randomUUID } from 'node:crypto'
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import { createCheckpointDirectoryRepository } from '../../src/db/checkpoint-directories.ts'
 import { createClearingRepository } from '../../src/db/clearings.ts'
 import { createInspectionRepository } from '../../src/db/inspections.ts'
@@ -17,15 +16,16 @@ import { createSnapshotRepository } from '../../src/db/snapshots.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
 import { DomainError } from '../../src/domain/errors.ts'
 import type { SnapshotSource } from '../../src/domain/snapshot.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import type { RetentionPreview, Services } from '../../src/services/api.ts'
 import { createRetentionRound } from '../../src/services/apply-retention.ts'
 import { clearSnapshot } from '../../src/services/clear-snapshot.ts'
 import { createExpiryRound } from '../../src/services/expire-snapshots.ts'
-import { type Api, apiClient } from '../support/api.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { Api } from '../support/api.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { fakeStore } from '../support/fakes.ts'
 import { createTenants, insertRun, insertSavepoint, type Tenant } from '../support/fixtures.ts'
+import { startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 let database: TestDatabase
 let server: RunningServer
@@ -35,19 +35,7 @@ let api: Api
 let other: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('retention')
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('retention'))
 }, 120_000)
 afterAll(async () => {
   await server?.close()

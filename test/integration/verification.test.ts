@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { readConfig } from '../../src/config.ts'
 import { createCheckpointRepository } from '../../src/db/checkpoints.ts'
 import { createInspectionRepository } from '../../src/db/inspections.ts'
 import { createSavepointWorkRepository } from '../../src/db/savepoint-work.ts'
@@ -14,14 +13,14 @@ import { createVerificationRepository } from '../../src/db/verifications.ts'
 import type { VerificationReport } from '../../src/domain/verification.ts'
 import type { VerificationWork } from '../../src/ports/inspections.ts'
 import type { ObjectStores } from '../../src/ports/storage.ts'
-import { type RunningServer, startServer } from '../../src/server.ts'
+import type { RunningServer } from '../../src/server.ts'
 import type { Verification } from '../../src/services/api.ts'
 import { createVerificationRound } from '../../src/services/verify-due.ts'
 import { verifyAndKeep } from '../../src/services/verify-snapshot.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
-import { type Api, apiClient } from '../support/api.ts'
+import type { Api } from '../support/api.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
-import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures.ts'
 import { metadataWithFiles, type NamedFile } from '../support/metadata-with-files.ts'
 import {
@@ -32,6 +31,7 @@ import {
   startScriptedS3,
 } from '../support/scripted-s3.ts'
 import { fixedSecrets } from '../support/storage-address.ts'
+import { startApiOfTwoTenants } from '../support/two-tenants.ts'
 
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const HOUR_MS = 3_600_000
@@ -47,22 +47,9 @@ let api: Api
 let other: Api
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('verification')
   s3 = await startScriptedS3()
   folder = await mkdtemp(join(tmpdir(), 'tidemark-verification-'))
-  server = await startServer(
-    readConfig({
-      DATABASE_URL: database.url,
-      TIDEMARK_TOKENS: 'ours:token-of-ours-123,theirs:token-of-theirs-123',
-      TIDEMARK_HOST: '127.0.0.1',
-      TIDEMARK_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'fatal',
-      TIDEMARK_LOCAL_ROOTS: folder,
-      TIDEMARK_MAX_EVENT_LOOP_DELAY_MS: '0',
-    }),
-  )
-  api = apiClient(server.url, 'token-of-ours-123')
-  other = apiClient(server.url, 'token-of-theirs-123')
+  ;({ database, server, api, other } = await startApiOfTwoTenants('verification', { localRoots: folder }))
   stores = createObjectStores({
     secrets: fixedSecrets,
     localRoots: [folder],
