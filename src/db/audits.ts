@@ -11,38 +11,30 @@ import type { ClearingPhase } from '../domain/clearing.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
 import type { AuditRepository } from '../ports/audits.ts'
 import { type Database, type Row, violatedConstraint } from './client.ts'
-import { forgetExpiredKey } from './idempotency.ts'
+import { insertOperation, rememberedFrom, TOLD_OF_BEGUN } from './insert-operation.ts'
 import { invalidToken, toPage } from './paging.ts'
 
 const JOBS_SHOWN = 1_000
 
 export const createAuditRepository = (db: Database): AuditRepository => ({
   insert: async (scope, { id, request, steps, createdBy }, idempotency) => {
-    try {
-      const rows = await db.sql(INSERT, [
-        id,
-        scope.namespaceId,
-        request.storage.id,
-        JSON.stringify(request),
-        JSON.stringify(steps),
-        createdBy,
-        request.timeoutSeconds,
-        idempotency?.principal ?? null,
-        idempotency?.route ?? null,
-        idempotency?.key ?? null,
-        idempotency?.bodyHash ?? null,
-      ])
-      return { kind: rows.length === 1 ? 'inserted' : 'gone' }
-    } catch (error) {
-      const constraint = violatedConstraint(error)
-      if (constraint === 'operation_open_audit_key') {
-        const [open] = await db.sql<{ id: string }>(FIND_OPEN, [scope.namespaceId, request.storage.id])
-        return { kind: 'open', id: open?.id ?? null }
-      }
-      if (constraint !== 'idempotency_record_pkey' || !idempotency) throw error
-      await forgetExpiredKey(db, scope, idempotency)
-      return { kind: 'idempotency-race' }
-    }
+    const values = [
+      id,
+      scope.namespaceId,
+      request.storage.id,
+      JSON.stringify(request),
+      JSON.stringify(steps),
+      createdBy,
+      request.timeoutSeconds,
+    ]
+    const inserted = await insertOperation(db, scope, idempotency, {
+      text: INSERT,
+      values,
+      openKey: 'operation_open_audit_key',
+    })
+    if (inserted.kind !== 'open') return { kind: inserted.kind }
+    const [open] = await db.sql<{ id: string }>(FIND_OPEN, [scope.namespaceId, request.storage.id])
+    return { kind: 'open', id: open?.id ?? null }
   },
 
   listFindings: async ({ namespaceId }, operationId, kind, { pageSize, after }) => {
@@ -177,14 +169,9 @@ const INSERT = `
     select $1::uuid, place.namespace_id, 'AUDIT', 'RUNNING', $4::jsonb, $5::jsonb, $6,
       now() + make_interval(secs => $7::float8), now()
     from place
-    returning id, namespace_id, kind, status),
-  told as (
-    insert into history.event (namespace_id, type, data)
-    select namespace_id, 'operation.status',
-      jsonb_build_object('operation', id, 'kind', kind, 'from', null, 'to', status) from op),
-  remembered as (
-    insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
-    select namespace_id, $8, $9, $10, $11, id::text from op where $10::text is not null)
+    returning id, namespace_id, kind, status, job_id),
+  ${TOLD_OF_BEGUN},
+  ${rememberedFrom(8)}
   select id from op`
 
 const FIND_OPEN = `

@@ -5,43 +5,35 @@
 import type { CopyRequest, CopyResult, OperationStep } from '../domain/operation.ts'
 import type { CopyFile, CopyProgress, CopyRepository, CopyWork, CopyWorkRepository } from '../ports/copies.ts'
 import { toStorageAddress } from './addresses.ts'
-import { type Database, type Row, violatedConstraint } from './client.ts'
-import { forgetExpiredKey } from './idempotency.ts'
+import type { Database, Row } from './client.ts'
+import { insertOperation, rememberedFrom, TOLD_OF_BEGUN } from './insert-operation.ts'
 import { HELD, releaseOperation, renewOperation } from './operation-lease.ts'
 import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 
 export const createCopyRepository = (db: Database): CopyRepository => ({
   insert: async (scope, { id, request, steps, createdBy }, idempotency) => {
-    try {
-      const rows = await db.sql(INSERT, [
-        id,
-        scope.namespaceId,
-        request.snapshot,
-        request.storage.id,
-        JSON.stringify(request),
-        JSON.stringify(steps),
-        createdBy,
-        request.timeoutSeconds,
-        idempotency?.principal ?? null,
-        idempotency?.route ?? null,
-        idempotency?.key ?? null,
-        idempotency?.bodyHash ?? null,
-      ])
-      return { kind: rows.length === 1 ? 'inserted' : 'gone' }
-    } catch (error) {
-      const constraint = violatedConstraint(error)
-      if (constraint === 'operation_open_copy_key') {
-        const [open] = await db.sql<{ id: string }>(FIND_OPEN, [
-          scope.namespaceId,
-          request.snapshot,
-          request.storage.id,
-        ])
-        return { kind: 'open', id: open?.id ?? null }
-      }
-      if (constraint !== 'idempotency_record_pkey' || !idempotency) throw error
-      await forgetExpiredKey(db, scope, idempotency)
-      return { kind: 'idempotency-race' }
-    }
+    const values = [
+      id,
+      scope.namespaceId,
+      request.snapshot,
+      request.storage.id,
+      JSON.stringify(request),
+      JSON.stringify(steps),
+      createdBy,
+      request.timeoutSeconds,
+    ]
+    const inserted = await insertOperation(db, scope, idempotency, {
+      text: INSERT,
+      values,
+      openKey: 'operation_open_copy_key',
+    })
+    if (inserted.kind !== 'open') return { kind: inserted.kind }
+    const [open] = await db.sql<{ id: string }>(FIND_OPEN, [
+      scope.namespaceId,
+      request.snapshot,
+      request.storage.id,
+    ])
+    return { kind: 'open', id: open?.id ?? null }
   },
 })
 
@@ -61,13 +53,8 @@ const INSERT = `
       now() + make_interval(secs => $8::float8), now()
     from source, place
     returning id, namespace_id, kind, status, job_id),
-  told as (
-    insert into history.event (namespace_id, type, job_id, data)
-    select namespace_id, 'operation.status', job_id,
-      jsonb_build_object('operation', id, 'kind', kind, 'from', null, 'to', status) from op),
-  remembered as (
-    insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
-    select namespace_id, $9, $10, $11, $12, id::text from op where $11::text is not null)
+  ${TOLD_OF_BEGUN},
+  ${rememberedFrom(9)}
   select id from op`
 
 const FIND_OPEN = `

@@ -5,8 +5,8 @@
 import { LIFECYCLE_KINDS } from '../domain/operation.ts'
 import type { LifecycleContext, LifecycleRepository } from '../ports/lifecycle.ts'
 import { toAttachment } from './attachment.ts'
-import { type Database, type Row, violatedConstraint } from './client.ts'
-import { forgetExpiredKey } from './idempotency.ts'
+import type { Database, Row } from './client.ts'
+import { insertOperation, rememberedFrom, TOLD_OF_BEGUN } from './insert-operation.ts'
 import { columnOf } from './reference.ts'
 import { FRESH_OBSERVATION } from './snapshots.ts'
 
@@ -19,29 +19,22 @@ export const createLifecycleRepository = (db: Database): LifecycleRepository => 
   },
 
   insert: async (scope, operation, idempotency) => {
-    try {
-      await db.sql(INSERT, [
-        operation.id,
+    const { id, kind, jobId, request, steps, createdBy, timeoutSeconds } = operation
+    const inserted = await insertOperation(db, scope, idempotency, {
+      text: INSERT,
+      values: [
+        id,
         scope.namespaceId,
-        operation.kind,
-        operation.jobId,
-        JSON.stringify(operation.request),
-        JSON.stringify(operation.steps),
-        operation.createdBy,
-        operation.timeoutSeconds,
-        idempotency?.principal ?? null,
-        idempotency?.route ?? null,
-        idempotency?.key ?? null,
-        idempotency?.bodyHash ?? null,
-      ])
-      return { kind: 'inserted' }
-    } catch (error) {
-      const constraint = violatedConstraint(error)
-      if (constraint === 'operation_open_key') return { kind: 'open' }
-      if (constraint !== 'idempotency_record_pkey' || !idempotency) throw error
-      await forgetExpiredKey(db, scope, idempotency)
-      return { kind: 'idempotency-race' }
-    }
+        kind,
+        jobId,
+        JSON.stringify(request),
+        JSON.stringify(steps),
+        createdBy,
+        timeoutSeconds,
+      ],
+      openKey: 'operation_open_key',
+    })
+    return { kind: inserted.kind }
   },
 })
 
@@ -123,9 +116,6 @@ const INSERT = `
     insert into operation (id, namespace_id, kind, status, job_id, input, steps, created_by, deadline_at, next_action_at)
     values ($1::uuid, $2::uuid, $3, 'RUNNING', $4::uuid, $5::jsonb, $6::jsonb, $7, now() + make_interval(secs => $8::float8), now())
     returning id, namespace_id, kind, status, job_id),
-  told as (
-    insert into history.event (namespace_id, type, job_id, data)
-    select namespace_id, 'operation.status', job_id,
-      jsonb_build_object('operation', id, 'kind', kind, 'from', null, 'to', status) from op)
-  insert into idempotency_record (namespace_id, principal, route, key, body_hash, resource_id)
-  select namespace_id, $9, $10, $11, $12, id::text from op where $11::text is not null`
+  ${TOLD_OF_BEGUN},
+  ${rememberedFrom(9)}
+  select id from op`

@@ -60,7 +60,7 @@ export interface LifecycleRepository {
     scope: Scope,
     operation: NewLifecycle,
     idempotency?: IdempotencyKey,
-  ): Promise<{ kind: 'inserted' } | { kind: 'open' } | { kind: 'idempotency-race' }>
+  ): Promise<{ kind: 'inserted' | 'gone' | 'open' | 'idempotency-race' }>
 }
 
 export type LifecycleWork = {

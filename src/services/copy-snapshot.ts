@@ -3,69 +3,39 @@
  * operation, then workers take over. Asked for twice while it is open, the open one answers.
  */
 import { DomainError } from '../domain/errors.ts'
-import type { Operation } from '../domain/operation.ts'
 import { COPY_STEPS } from '../domain/operation.ts'
 import { plannedSteps } from '../domain/operation-steps.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 import type { CopyRepository, NewCopy } from '../ports/copies.ts'
-import type { OperationRepository } from '../ports/operations.ts'
-import type { Nudges } from '../ports/process.ts'
 import type { StorageRepository, StorageRow } from '../ports/resources.ts'
-import type { IdempotencyKey, Scope } from '../ports/scope.ts'
+import type { Scope } from '../ports/scope.ts'
 import type { SnapshotRepository } from '../ports/snapshots.ts'
+import { type AcceptOperationPorts, acceptOperation } from './accept-operation.ts'
 import type { Command, CopyInput, Services } from './api.ts'
-import { idempotencyKeyOf, scopeOf } from './caller.ts'
-import { readCreated } from './create-once.ts'
 import { findStorage } from './find-resource.ts'
-import { findOperation } from './get-operation.ts'
 import { getSnapshot } from './get-snapshot.ts'
 import { placeFor } from './savepoint-place.ts'
 
-type Ports = {
+type Ports = AcceptOperationPorts & {
   copies: CopyRepository
-  operations: Pick<OperationRepository, 'find'>
-  snapshots: Pick<SnapshotRepository, 'find' | 'findIdempotent' | 'rememberIdempotent'>
+  snapshots: Pick<SnapshotRepository, 'find'>
   storages: Pick<StorageRepository, 'find'>
-  nudges: Nudges
-  newId: () => string
 }
 type Request = Command<CopyInput & { snapshot: string }>
 
 /** A day: a large snapshot takes its time, and a store that is away comes back. */
 const DEFAULT_TIMEOUT_SECONDS = 86_400
-/** Two lost races in a row are bad luck, five are a defect. */
-const MAX_RACES = 5
 
 export const copySnapshot =
   (ports: Ports): Services['copySnapshot'] =>
-  async (request) => {
-    const scope = scopeOf(request.caller)
-    const key = idempotencyKeyOf(request)
-    const read = (id: string): Promise<Operation> => findOperation(ports.operations, scope, id)
-    for (let race = 0; race < MAX_RACES; race++) {
-      // Before anything else: a repeated request is answered also when the snapshot is gone by now.
-      const earlier = key && (await ports.snapshots.findIdempotent(scope, key))
-      if (earlier) return { ...(await readCreated(earlier, '', read)), joined: false }
+  (request) =>
+    acceptOperation(request, ports, TOO_MANY, async (scope, key) => {
       const copy = await prepare(request, scope, ports)
       const inserted = await ports.copies.insert(scope, copy, key)
-      if (inserted.kind === 'inserted') {
-        ports.nudges.savepointDue()
-        return { resource: await read(copy.id), replayed: false, joined: false }
-      }
-      if (inserted.kind !== 'open' || inserted.id === null) continue
-      if (!(await remember(ports, scope, key, inserted.id))) continue
-      return { resource: await read(inserted.id), replayed: false, joined: true }
-    }
-    throw new DomainError('OVERLOADED', 'This snapshot changes again and again; try again.')
-  }
-
-/** The key then means the operation that answers. false: somebody else was faster with it. */
-const remember = async (
-  { snapshots }: Ports,
-  scope: Scope,
-  key: IdempotencyKey | undefined,
-  id: string,
-): Promise<boolean> => key === undefined || snapshots.rememberIdempotent(scope, key, id)
+      if (inserted.kind === 'inserted') return { inserted: copy.id }
+      return inserted.kind === 'open' && inserted.id !== null ? { join: inserted.id } : 'lost'
+    })
+const TOO_MANY = 'This snapshot changes again and again; try again.'
 
 async function prepare(request: Request, scope: Scope, ports: Ports): Promise<NewCopy> {
   const { caller } = request
