@@ -1,7 +1,7 @@
 /** The worker process: observes clusters and moves savepoints on. Any number of replicas share the work by leases. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
-import { type Loop, startLoop } from './loop.ts'
+import { startLoop } from './loop.ts'
 import type { SavepointMeter } from './ports/metrics.ts'
 import { readEvictionPolicy, startQueueWorker } from './queue/connection.ts'
 import { sweepAudits } from './services/advance-audit.ts'
@@ -24,8 +24,9 @@ import { requestSavepoint } from './services/request-savepoint.ts'
 import { reviewCheckpoints } from './services/review-checkpoints.ts'
 import { createClaimReview } from './services/review-claims.ts'
 import type { AdvancePorts } from './services/savepoint-moves.ts'
-import { createSlots } from './services/slots.ts'
+import { createSlots, type Slots } from './services/slots.ts'
 import { createVerificationRound } from './services/verify-due.ts'
+import { type Sweeping, startSweeping } from './sweeping.ts'
 import { queueBackendOf, type Shared, wireShared } from './wiring.ts'
 import { createWorkerHttp } from './worker-http.ts'
 
@@ -47,7 +48,6 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     maxPauseMs: 10_000,
     onError: (error: unknown) => log.warn({ error: describe(error) }, 'will be tried again'),
   }
-  const busy = { count: 0 }
   const http = createWorkerHttp(shared.repositories.metrics)
   if (config.workerPort !== null) await http.listen(config.host ?? '127.0.0.1', config.workerPort)
   const ports = advancePorts(shared, http.meter)
@@ -71,8 +71,15 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     leaseMs: config.leaseMs,
     concurrency: POLLS_AT_ONCE,
   })
+  const longWork = {
+    ...shared.repositories,
+    ...shared,
+    limits: { renewMs: config.leaseMs / 3, holdMs: config.leaseMs / 3 },
+  }
+  const metadataSlots = createSlots(METADATA_AT_ONCE, METADATA_WAITING)
   const folder = createCheckpointFolder({ history: shared.repositories.checkpointHistory })
-  const sweeping = startLoop(() => sweepOnce(sweep, busy, config.workerConcurrency), {
+  const sweeping = startSweeping(sweep, {
+    atOnce: config.workerConcurrency,
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
@@ -80,45 +87,35 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
-  const busyStarting = { count: 0 }
-  const lifecycles = sweepOfLifecycles(shared, sweeping.wake)
-  const starting = startLoop(() => sweepOnce(lifecycles, busyStarting, LIFECYCLES_AT_ONCE), {
+  const starting = startSweeping(sweepOfLifecycles(shared, sweeping.wake), {
+    atOnce: LIFECYCLES_AT_ONCE,
     pauseMs: config.sweepIntervalMs,
     ...loop,
   })
   /** A nudge wakes them; without one they are in no hurry, and an idle worker asks Postgres little. */
   const unhurried = { pauseMs: config.sweepIntervalMs * 4, ...loop }
-  const busyCopying = { count: 0 }
-  const copies = sweepOfCopies(shared)
-  const copying = startLoop(() => sweepOnce(copies, busyCopying, COPIES_AT_ONCE), unhurried)
-  const busyClearing = { count: 0 }
+  /** Each copies four files at once: more copies would only share the same network. */
+  const copying = startSweeping(sweepCopies(longWork), { atOnce: 4, ...unhurried })
   const clearings = sweepClearings({
-    ...shared.repositories,
-    ...shared,
-    metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING),
+    ...longWork,
+    metadataSlots,
     sweepIn: (ms) => void setTimeout(() => clearing.wake(), ms + 5).unref(),
   })
-  const clearing: Loop = startLoop(
-    () => sweepOnce(clearings, busyClearing, CLEARINGS_AT_ONCE, () => clearing.wake()),
-    unhurried,
-  )
-  const busyAuditing = { count: 0 }
-  const audits = sweepOfAudits(shared)
-  const auditing = startLoop(() => sweepOnce(audits, busyAuditing, AUDITS_AT_ONCE), unhurried)
+  /** Each has one request to a store under way, or two. */
+  const clearing: Sweeping = startSweeping(clearings, { atOnce: 40, ...unhurried })
+  /** Each lists one page after the other. */
+  const auditing = startSweeping(sweepAudits(longWork), { atOnce: 2, ...unhurried })
   const scheduling = startLoop(scheduleRound(shared, sweeping.wake), unhurried)
-  const rules = rulesOfRetention(shared, clearing.wake)
+  const rules = rulesOfRetention(shared, metadataSlots, clearing.wake)
   const claims = createClaimReview({ ...shared.repositories, ...shared })
   const verifying = createVerificationRound(
-    { ...shared.repositories, ...shared, metadataSlots: createSlots(METADATA_AT_ONCE, METADATA_WAITING) },
+    { ...shared.repositories, ...shared, metadataSlots },
     { perSecond: config.verifyPerSecond, everyMs: config.verifyEveryHours * 3_600_000 },
   )
+  const sweeps = [sweeping, starting, copying, clearing, auditing]
   const wake = async () => {
-    sweeping.wake()
     operating.wake()
-    starting.wake()
-    copying.wake()
-    clearing.wake()
-    auditing.wake()
+    for (const each of sweeps) each.wake()
   }
   const queue = await startQueueWorker(
     queueBackendOf(config),
@@ -126,13 +123,9 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
     { concurrency: 1, onError: (error) => log.warn({ error: error.message }, 'queue') },
   )
   const loops = [
-    sweeping,
+    ...sweeps,
     operating,
-    starting,
     scheduling,
-    copying,
-    clearing,
-    auditing,
     startLoop(() => claims.round(), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => watch.round().then(() => false), { pauseMs: config.observeIntervalMs, ...loop }),
     startLoop(() => reviewCheckpoints({ ...shared.repositories, ...shared, leaseMs: config.leaseMs }), {
@@ -153,11 +146,7 @@ export async function startWorker(config: Config): Promise<RunningWorkerProcess>
         Promise.all([
           ...loops.map((each) => each.stop()),
           queue.close(config.shutdownGraceMs),
-          untilIdle(busy),
-          untilIdle(busyStarting),
-          untilIdle(busyCopying),
-          untilIdle(busyClearing),
-          untilIdle(busyAuditing),
+          ...sweeps.map((each) => each.idle()),
           verifying.idle(),
         ]),
         sleep(config.shutdownGraceMs),
@@ -250,31 +239,12 @@ const sweepOfLifecycles = ({ repositories, config, ...shared }: Shared, wakeSwee
   })
 }
 
-/** Each copies four files at once: more copies would only share the same network. */
-const COPIES_AT_ONCE = 4
-
-const sweepOfCopies = ({ repositories, config, ...shared }: Shared) =>
-  sweepCopies({
-    ...repositories,
-    ...shared,
-    limits: { renewMs: config.leaseMs / 3, holdMs: config.leaseMs / 3 },
-  })
-
-/** Each lists one page after the other. */
-const AUDITS_AT_ONCE = 2
-
-const sweepOfAudits = ({ repositories, config, ...shared }: Shared) =>
-  sweepAudits({
-    ...repositories,
-    ...shared,
-    limits: { renewMs: config.leaseMs / 3, holdMs: config.leaseMs / 3 },
-  })
-
-/** Each has one request to a store under way, or two. */
-const CLEARINGS_AT_ONCE = 40
-
 /** What rules and expiry ask to go. The clearings themselves are due at once, here or at any worker. */
-function rulesOfRetention({ repositories, config, ...shared }: Shared, wakeClearing: () => void) {
+function rulesOfRetention(
+  { repositories, config, ...shared }: Shared,
+  metadataSlots: Slots,
+  wakeClearing: () => void,
+) {
   const ports = {
     ...repositories,
     log: shared.log,
@@ -282,34 +252,12 @@ function rulesOfRetention({ repositories, config, ...shared }: Shared, wakeClear
     clearSnapshot: clearSnapshot({
       ...repositories,
       stores: shared.stores,
+      metadataSlots,
       nudges: { savepointDue: wakeClearing },
       newId: shared.newId,
     }),
   }
   return { retention: createRetentionRound(ports), expiry: createExpiryRound(ports) }
-}
-
-/** The sweep takes what the queue leaves free and does not wait for it: a slow savepoint never holds up the others. */
-async function sweepOnce(
-  sweep: (limit: number) => Promise<{ claimed: number; done: Promise<unknown> }>,
-  busy: { count: number },
-  concurrency: number,
-  wake: () => void = () => undefined,
-): Promise<boolean> {
-  const free = Math.min(100, concurrency - busy.count)
-  if (free <= 0) return false
-  const { claimed, done } = await sweep(free)
-  busy.count += claimed
-  done.finally(() => {
-    busy.count -= claimed
-    if (claimed > 0) wake()
-  })
-  return claimed === free
-}
-
-/** What is in hand gives its lease back within a third of it. */
-async function untilIdle(busy: { count: number }): Promise<void> {
-  while (busy.count > 0) await sleep(50)
 }
 
 /** Months of history to come; expired idempotency keys and old firings in bounded batches. */

@@ -3,7 +3,7 @@
  * goes on; memory holds one page and one directory. It only lists and asks for single objects: an audit touches nothing.
  */
 import { addToUnit, FINDING_KINDS, type FindingKind, judgeUnit, type Unit, unitOf } from '../domain/audit.ts'
-import { DomainError, type ErrorCode, StorageError } from '../domain/errors.ts'
+import type { ErrorCode } from '../domain/errors.ts'
 import {
   formatLocation,
   isInside,
@@ -19,8 +19,11 @@ import { backoffMs } from '../domain/savepoint-plan.ts'
 import type { AuditWork, AuditWorkRepository, ListingState, NewFinding, UsageEntry } from '../ports/audits.ts'
 import type { CrashPoint, Log } from '../ports/process.ts'
 import type { ObjectPage, ObjectStore, ObjectStores } from '../ports/storage.ts'
+import { clockFrom } from './database-clock.ts'
 import { inParallel } from './in-parallel.ts'
-import { STORAGE_CODES } from './storage-errors.ts'
+import { keepLease } from './keep-lease.ts'
+import { codeOf } from './storage-errors.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 
 export type AdvanceAuditPorts = {
   auditWork: AuditWorkRepository
@@ -43,10 +46,8 @@ const LOOKS_AT_ONCE = 16
 /** Claims up to `limit` due audits and advances them side by side; `done` resolves when all are given back. */
 export const sweepAudits =
   (ports: AdvanceAuditPorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.auditWork.claimDue(limit)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.auditWork.claimDue(limit), (work) => advance(work, ports))
 
 type Going = {
   work: AuditWork
@@ -82,10 +83,8 @@ const EMPTY: AuditResult = {
 }
 
 async function advance(work: AuditWork, ports: AdvanceAuditPorts): Promise<void> {
-  const offset = work.now.getTime() - performance.now()
-  const now = () => new Date(offset + performance.now())
-  const renewing = setInterval(() => void ports.auditWork.renew(work).catch(() => null), ports.limits.renewMs)
-  renewing.unref()
+  const now = clockFrom(work.now)
+  const stopRenewing = keepLease(() => ports.auditWork.renew(work), ports.limits.renewMs)
   const seen: { going: Going | null } = { going: null }
   try {
     if (work.storage.deleted) throw new AuditFailure('REFERENCE_NOT_FOUND', 'The storage was deleted.')
@@ -105,7 +104,7 @@ async function advance(work: AuditWork, ports: AdvanceAuditPorts): Promise<void>
   } catch (error) {
     await retreat(work, ports, seen.going, now, error)
   } finally {
-    clearInterval(renewing)
+    stopRenewing()
   }
 }
 
@@ -352,7 +351,7 @@ async function retreat(
 ): Promise<void> {
   if (error instanceof LeaseLost) return
   const failure = toFailure(error)
-  const foreseen = failure !== null || error instanceof StorageError || error instanceof DomainError
+  const foreseen = failure !== null || codeOf(error) !== null
   const message = error instanceof Error ? error.message : String(error)
   log[foreseen ? 'warn' : 'error'](
     { operationId: work.id, kind: 'AUDIT', error: foreseen ? message : error },
@@ -388,12 +387,7 @@ async function retreat(
 /** null: it may pass by itself. */
 function toFailure(error: unknown): { code: string; message: string } | null {
   if (error instanceof AuditFailure) return { code: error.code, message: error.message }
-  const code =
-    error instanceof StorageError
-      ? STORAGE_CODES[error.kind]
-      : error instanceof DomainError
-        ? error.code
-        : null
+  const code = codeOf(error)
   const passes: readonly (string | null)[] = [null, 'STORAGE_UNREACHABLE', 'DATABASE_UNAVAILABLE']
   return error instanceof Error && code !== null && !passes.includes(code)
     ? { code, message: error.message }

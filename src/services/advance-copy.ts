@@ -33,10 +33,14 @@ import type {
   StoredObject,
 } from '../ports/storage.ts'
 import { CopyFailure, toCopyFailure } from './copy-failure.ts'
+import { clockFrom } from './database-clock.ts'
 import { inParallel } from './in-parallel.ts'
+import { keepLease } from './keep-lease.ts'
+import { listPages } from './list-pages.ts'
 import { gone, readCopySource } from './read-copy-source.ts'
 import { type MetadataFile, readMetadataFile, toInspection } from './read-inspection.ts'
 import { openSnapshotPlace } from './snapshot-place.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 
 export type AdvanceCopyPorts = {
   copyWork: CopyWorkRepository
@@ -63,10 +67,8 @@ const FILES_PER_READ = 5_000
 /** Claims up to `limit` due copies and advances them side by side; `done` resolves when all are given back. */
 export const sweepCopies =
   (ports: AdvanceCopyPorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.copyWork.claimDue(limit)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.copyWork.claimDue(limit), (work) => advance(work, ports))
 
 /** What is known of the copy while a worker holds it. */
 type Going = {
@@ -82,16 +84,15 @@ type Going = {
 class LeaseLost extends Error {}
 
 async function advance(work: CopyWork, ports: AdvanceCopyPorts): Promise<void> {
-  const offset = work.now.getTime() - performance.now()
   const going: Going = {
     work,
     ports,
     target: parseLocation(work.request.directory),
     steps: work.steps,
     result: work.result,
-    now: () => new Date(offset + performance.now()),
+    now: clockFrom(work.now),
   }
-  const stopRenewing = keepLease(going)
+  const stopRenewing = keepLease(() => ports.copyWork.renew(work), ports.limits.renewMs)
   try {
     if ((await run(going)) === 'over') return
     await ports.copyWork.release(work, { nextActionInMs: 0, tries: 0 })
@@ -100,19 +101,6 @@ async function advance(work: CopyWork, ports: AdvanceCopyPorts): Promise<void> {
   } finally {
     stopRenewing()
   }
-}
-
-/** A renewal that fails is made up for by the next; one that finds the lease lost changes nothing. */
-function keepLease({ work, ports }: Going): () => void {
-  let renewing = false
-  const timer = setInterval(async () => {
-    if (renewing) return
-    renewing = true
-    await ports.copyWork.renew(work).catch(() => null)
-    renewing = false
-  }, ports.limits.renewMs)
-  timer.unref()
-  return () => clearInterval(timer)
 }
 
 // ----------------------------------------------------------------------------------------------------- steps
@@ -376,17 +364,9 @@ async function forEachFile({ work, ports }: Going, look: (file: CopyFile) => voi
 }
 
 async function* listAll(store: ObjectStore, directory: Location): AsyncGenerator<StoredObject> {
-  let pageToken: string | null = null
-  do {
-    const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
-      directory,
-      pageToken === null ? {} : { pageToken },
-    )
-    for (const object of page.objects) {
-      if (relativeSegments(directory, object.location).length > 0) yield object
-    }
-    pageToken = page.nextPageToken
-  } while (pageToken !== null)
+  for await (const { objects } of listPages(store, directory)) {
+    yield* objects.filter(({ location }) => relativeSegments(directory, location).length > 0)
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------ ends

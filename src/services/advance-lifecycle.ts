@@ -9,6 +9,9 @@ import { noteOnStep } from '../domain/operation-steps.ts'
 import { backoffMs } from '../domain/savepoint-plan.ts'
 import type { LifecycleWork, LifecycleWorkRepository, StartWork, StopWork } from '../ports/lifecycle.ts'
 import type { Log } from '../ports/process.ts'
+import { clockFrom } from './database-clock.ts'
+import { keepLease } from './keep-lease.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 
 /** Ended, or to be looked at again after a pause. A lost lease is `again` as well: giving it back then does nothing. */
 export type Advanced = 'over' | { againInMs: number }
@@ -27,39 +30,23 @@ export type AdvanceLifecyclePorts = {
 /** Claims up to `limit` due operations and advances them side by side; `done` resolves when all are given back. */
 export const sweepLifecycles =
   (ports: AdvanceLifecyclePorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.lifecycleWork.claimDue(limit, LIFECYCLE_KINDS)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.lifecycleWork.claimDue(limit, LIFECYCLE_KINDS), (work) => advance(work, ports))
 
 async function advance(work: LifecycleWork, ports: AdvanceLifecyclePorts): Promise<void> {
   // The database's clock, carried on by a clock that nobody sets.
-  const offset = work.now.getTime() - performance.now()
-  const now = () => offset + performance.now()
-  const stopRenewing = keepLease(work, ports)
+  const now = clockFrom(work.now)
+  const stopRenewing = keepLease(() => ports.lifecycleWork.renew(work), ports.limits.renewMs)
   try {
     const advanced = await (work.kind === 'START' ? ports.advanceStart(work) : ports.advanceStop(work))
     if (advanced === 'over') return
-    const nextActionInMs = notPastDeadline(work, now(), advanced.againInMs)
+    const nextActionInMs = notPastDeadline(work, now().getTime(), advanced.againInMs)
     await ports.lifecycleWork.release(work, { nextActionInMs, tries: 0 })
   } catch (error) {
-    await retreat(work, now(), ports, error)
+    await retreat(work, now().getTime(), ports, error)
   } finally {
     stopRenewing()
   }
-}
-
-/** A renewal that fails is made up for by the next; one that finds the lease lost changes nothing. */
-function keepLease(work: LifecycleWork, { lifecycleWork, limits }: AdvanceLifecyclePorts): () => void {
-  let renewing = false
-  const timer = setInterval(async () => {
-    if (renewing) return
-    renewing = true
-    await lifecycleWork.renew(work).catch(() => null)
-    renewing = false
-  }, limits.renewMs)
-  timer.unref()
-  return () => clearInterval(timer)
 }
 
 /** Whatever it waits for, its deadline is looked at when it passes. */

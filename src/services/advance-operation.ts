@@ -19,6 +19,7 @@ import type { ItemAnswer, OperationWork, OperationWorkRepository } from '../port
 import type { CrashPoint, Log } from '../ports/process.ts'
 import type { IdempotencyKey } from '../ports/scope.ts'
 import type { Caller, Services } from './api.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 
 export type AdvanceOperationPorts = {
   operationWork: OperationWorkRepository
@@ -39,10 +40,8 @@ const MAX_UNFORESEEN_TRIES = 5
 /** Claims up to `limit` due operations and advances them side by side; `done` resolves when all are given back. */
 export const sweepOperations =
   (ports: AdvanceOperationPorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.operationWork.claimDue(limit)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.operationWork.claimDue(limit), (work) => advance(work, ports))
 
 type Stepped = 'over' | 'again' | 'later' | 'trouble'
 

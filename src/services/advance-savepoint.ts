@@ -8,6 +8,7 @@ import { backoffMs, lookAgainInMs, nextStep, type SavepointRefusal } from '../do
 import type { SavepointWork } from '../ports/savepoint-work.ts'
 import { askFlink } from './ask-flink.ts'
 import { look, lookThenTimeOut } from './conclude-savepoint.ts'
+import { clockFrom } from './database-clock.ts'
 import {
   type AdvancePorts,
   again,
@@ -21,6 +22,7 @@ import {
   storeOf,
   timeOut,
 } from './savepoint-moves.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 import { within } from './within.ts'
 
 /** Shorter pauses are slept with the lease in hand; longer ones give it back. */
@@ -29,15 +31,11 @@ const LONGEST_SLEEP_MS = 1_000
 /** Claims up to `limit` due savepoints and advances them side by side; `done` resolves when all are given back. */
 export const sweepSavepoints =
   (ports: AdvancePorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.savepoints.claimDue(limit)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.savepoints.claimDue(limit), (work) => advance(work, ports))
 
 async function advance(claimed: SavepointWork, ports: AdvancePorts): Promise<void> {
-  // The database's clock, carried on by a clock that nobody sets.
-  const offset = claimed.now.getTime() - performance.now()
-  const now = () => new Date(offset + performance.now())
+  const now = clockFrom(claimed.now)
   let work = claimed
   for (;;) {
     const stepped = await stepBeforeDeadline(work, ports)

@@ -18,6 +18,7 @@ import type { SeenRun, StartWork, SubmittedRun } from '../ports/lifecycle.ts'
 import type { CrashPoint } from '../ports/process.ts'
 import type { Advanced } from './advance-lifecycle.ts'
 import { type ChooseRestorePointPorts, chooseRestorePoint } from './choose-restore-point.ts'
+import { clockFrom } from './database-clock.ts'
 import { describeRun, failStart, LEASE_LOST, type Reason, type StartEndPorts } from './end-start.ts'
 import { type ResolveArtifactPorts, resolveArtifact } from './resolve-artifact.ts'
 import { watchStart } from './watch-start.ts'
@@ -95,9 +96,7 @@ async function prepareAndAsk(
   ports: AdvanceStartPorts,
   prepare: (going: Going, ports: AdvanceStartPorts) => Promise<Advanced | Asking>,
 ): Promise<Advanced> {
-  // The database's clock, carried on by a clock that nobody sets.
-  const offset = work.now.getTime() - performance.now()
-  const now = () => new Date(offset + performance.now())
+  const now = clockFrom(work.now)
   const going: Going = { work, flink: ports.flink.to(work.cluster.address), steps: work.steps, now }
   let prepared: Advanced | Asking
   try {

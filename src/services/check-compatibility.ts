@@ -28,6 +28,7 @@ import { findCluster, findJob } from './find-resource.ts'
 import { type RestorePointPorts, resolveRestorePoint } from './find-restore-point.ts'
 import { readInspection, readMetadataFile } from './read-inspection.ts'
 import { openSnapshotPlace } from './snapshot-place.ts'
+import { isRefusal } from './storage-errors.ts'
 
 type CompatibilityPorts = RestorePointPorts &
   KnownOperatorsPorts & {
@@ -188,7 +189,7 @@ function explainUnread(error: unknown): CompatibilityFinding {
   if (error.code === 'METADATA_MISSING' || error.code === 'SNAPSHOT_NOT_PRESENT') {
     return finding('BLOCKS', 'NOT_RESTORABLE', error.message, 'Choose another snapshot.')
   }
-  if (!/^(STORAGE|SECRET|LOCATION)_/.test(error.code)) throw error
+  if (!isRefusal(error)) throw error
   return finding('UNKNOWN', 'STORE_NOT_ASKED', error.message, 'Ask again when the storage answers.')
 }
 

@@ -9,7 +9,8 @@ import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
 import type { Services, StorageCheck } from './api.ts'
 import { scopeOf } from './caller.ts'
 import { findStorage } from './find-resource.ts'
-import { STORAGE_CODES } from './storage-errors.ts'
+import { listPages } from './list-pages.ts'
+import { codeOf } from './storage-errors.ts'
 
 type Ports = {
   storages: Pick<StorageRepository, 'find'>
@@ -84,23 +85,17 @@ async function attempt(step: Step['step'], work: () => Promise<void>): Promise<S
     await work()
     return end(null, null)
   } catch (error) {
-    if (error instanceof StorageError) return end(STORAGE_CODES[error.kind], error.message)
-    if (error instanceof DomainError) return end(error.code, error.message)
-    throw error
+    const code = codeOf(error)
+    if (code === null || !(error instanceof Error)) throw error
+    return end(code, error.message)
   }
 }
 
 /** Other checks may be under way in the same folder, so ours can stand on a later page. */
 async function findInListing(store: ObjectStore, folder: Location, object: Location): Promise<boolean> {
-  let pageToken: string | null = null
-  do {
-    const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
-      folder,
-      pageToken === null ? {} : { pageToken },
-    )
-    if (page.objects.some(({ location }) => sameLocation(location, object))) return true
-    pageToken = page.nextPageToken
-  } while (pageToken !== null)
+  for await (const { objects } of listPages(store, folder)) {
+    if (objects.some(({ location }) => sameLocation(location, object))) return true
+  }
   return false
 }
 

@@ -1,7 +1,6 @@
 /** Why a copy cannot be made, for good: it ends the operation. */
-import { DomainError, StorageError } from '../domain/errors.ts'
 import { COPY_FAILED_CODES, type CopyFailedCode } from '../domain/failure-codes.ts'
-import { STORAGE_CODES } from './storage-errors.ts'
+import { codeOf } from './storage-errors.ts'
 
 export class CopyFailure extends Error {
   readonly code: CopyFailedCode
@@ -18,12 +17,7 @@ export class CopyFailure extends Error {
 /** null: it may pass by itself, so it is tried again. */
 export function toCopyFailure(error: unknown): CopyFailure | null {
   if (error instanceof CopyFailure) return error
-  const code =
-    error instanceof StorageError
-      ? STORAGE_CODES[error.kind]
-      : error instanceof DomainError
-        ? error.code
-        : null
+  const code = codeOf(error)
   const final = COPY_FAILED_CODES.find((each) => each === code)
   return final && error instanceof Error ? new CopyFailure(final, error.message) : null
 }

@@ -2,7 +2,7 @@
  * Where a job would be restored from, and why. The choice is `domain/restore-point.ts`; here its `_metadata` is looked for at
  * this moment, and where it is proven gone the next best is, down to a limit. A store that cannot be asked proves nothing.
  */
-import { DomainError, StorageError } from '../domain/errors.ts'
+import { DomainError } from '../domain/errors.ts'
 import {
   formatLocation,
   joinLocation,
@@ -27,6 +27,7 @@ import type { ObjectStores } from '../ports/storage.ts'
 import type { RestorePoint, Services } from './api.ts'
 import { readCheckpointId } from './attempt-directory.ts'
 import { scopeOf } from './caller.ts'
+import { isRefusal } from './storage-errors.ts'
 
 export type RestorePointPorts = {
   restorePoints: RestorePointRepository
@@ -170,10 +171,7 @@ async function askStore<Answer>(
   try {
     return await ask()
   } catch (error) {
-    const said =
-      error instanceof StorageError ||
-      (error instanceof DomainError && /^(STORAGE|SECRET|LOCATION)_/.test(error.code))
-    if (!said) throw error
+    if (!isRefusal(error)) throw error
     return { is: 'not-asked', message: `the storage ${storage.name} could not be asked (${error.message}).` }
   }
 }

@@ -18,6 +18,7 @@ import type { StorageRepository, StorageRow } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { ObjectPage, ObjectStore, ObjectStores } from '../ports/storage.ts'
 import { inParallel } from './in-parallel.ts'
+import { isPassing, isRefusal } from './storage-errors.ts'
 
 export type LookAtFilesPorts = {
   storages: Pick<StorageRepository, 'findContaining'>
@@ -258,11 +259,3 @@ function takeNotes(needed: number, { isOver }: LookLimits) {
     }),
   }
 }
-
-/** The store, or what leads to it, said no; anything else is a bug of ours. */
-export const isRefusal = (error: unknown): error is StorageError | DomainError =>
-  error instanceof StorageError ||
-  (error instanceof DomainError && /^(STORAGE|SECRET|LOCATION)_/.test(error.code))
-
-export const isPassing = (error: StorageError | DomainError): boolean =>
-  error instanceof StorageError ? error.kind === 'unreachable' : error.code === 'STORAGE_UNREACHABLE'

@@ -15,16 +15,10 @@ import {
 import type { StorageRepository, StorageRow } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
-import {
-  type FilesSeen,
-  isPassing,
-  isRefusal,
-  type LookLimits,
-  lookAtFiles,
-  proveRoot,
-} from './look-at-files.ts'
+import { type FilesSeen, type LookLimits, lookAtFiles, proveRoot } from './look-at-files.ts'
 import { type MetadataFile, readMetadataFile, requestsToRead } from './read-inspection.ts'
 import type { Slots } from './slots.ts'
+import { isPassing, isRefusal } from './storage-errors.ts'
 
 export type LookPorts = {
   storages: Pick<StorageRepository, 'findContaining'>
