@@ -2,7 +2,7 @@
  * The worker's side of clearing. A claim gives a lease token; every later write carries it, so a worker that slept past its
  * lease changes nothing. What is to be deleted is kept in batches, complete before the first of it goes.
  */
-import type { ClearingEntry, ClearingWork, ClearingWorkRepository } from '../ports/clearing.ts'
+import type { ClearingBatch, ClearingEntry, ClearingWork, ClearingWorkRepository } from '../ports/clearing.ts'
 import { toClusterAddress, toStorageAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
 
@@ -54,24 +54,23 @@ export function createClearingWorkRepository(
     },
 
     takeBatches: async (work, which, limit) => {
-      const [row] = await db.sql<{ batches: { number: number; locations: EntryJson[] }[] }>(
+      const [row] = await db.sql<BatchesRow>(
         TAKE_BATCHES,
         [work.id, work.lease, leaseMs, which === 'metadata', limit],
         'take-clearing-batches',
       )
-      if (!row) return null
-      return row.batches.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
+      return row ? toBatches(row) : null
     },
 
-    recordBatches: async (work, batches, moveTo) => {
+    recordBatches: async (work, batches, { moveTo, take }) => {
       const deleted = batches.reduce((sum, batch) => sum + batch.deleted, 0)
       const left = batches.map((batch) => ({ number: batch.number, locations: batch.left.map(toJson) }))
-      const rows = await db.sql(
+      const [row] = await db.sql<BatchesRow>(
         RECORD_BATCHES,
-        [work.id, work.lease, leaseMs, deleted, JSON.stringify(left), moveTo],
+        [work.id, work.lease, leaseMs, deleted, JSON.stringify(left), moveTo, take],
         'record-clearing-batches',
       )
-      return rows.length === 1
+      return row ? toBatches(row) : null
     },
 
     moveOn: (work, { phase, foundEmpty = 0 }) =>
@@ -106,6 +105,11 @@ export function createClearingWorkRepository(
       return rows.length === 1
     },
 
+    abandon: async (work, error) => {
+      const rows = await db.sql(ABANDON, [work.id, work.lease, error.code, error.message.slice(0, 2_000)])
+      return rows.length === 1
+    },
+
     end: async (work, reason) => {
       const rows = await db.sql(END, [work.id, work.lease, reason, workerName], 'end-clearing')
       return rows.length === 1
@@ -136,6 +140,10 @@ type EntryJson = string | [key: string, versionId: string]
 const toJson = ({ key, versionId }: ClearingEntry): EntryJson => (versionId === null ? key : [key, versionId])
 const fromJson = (json: EntryJson): ClearingEntry =>
   typeof json === 'string' ? { key: json, versionId: null } : { key: json[0], versionId: json[1] }
+
+type BatchesRow = { batches: { number: number; locations: EntryJson[] }[] }
+const toBatches = ({ batches }: BatchesRow): ClearingBatch[] =>
+  batches.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
 
 // ---------------------------------------------------------------------------------------------------- claim
 
@@ -242,13 +250,15 @@ const COMPLETE_LIST = `
     on conflict (clearing_id, number) do update set locations = excluded.locations, done_at = null)
   select id from held`
 
-const TAKE_BATCHES = `
-  with ${held('')}
+const batchesWhere = (condition: string, limit: string): string => `
   select coalesce((select json_agg(json_build_object('number', t.number, 'locations', t.locations) order by t.number)
     from (select b.number, b.locations from clearing_batch b
-      where b.clearing_id = held.id and b.done_at is null and (b.number = 0) = $4::boolean
-      order by b.number limit $5::int) t), '[]') as batches
+      where b.clearing_id = held.id and b.done_at is null and ${condition} order by b.number limit ${limit}) t), '[]') as batches
   from held`
+
+const TAKE_BATCHES = `
+  with ${held('')}
+  ${batchesWhere('(b.number = 0) = $4::boolean', '$5::int')}`
 
 /** In a phase of its own nothing has failed, or it would stay where it is. */
 const RECORD_BATCHES = `
@@ -257,11 +267,19 @@ const RECORD_BATCHES = `
     error_code = case when $6::text is null then error_code end,
     error_message = case when $6::text is null then error_message end,
     error_at = case when $6::text is null then error_at end, `)},
+  recorded as (select * from jsonb_to_recordset($5::jsonb) as l(number int, locations jsonb)),
   written as (
     update clearing_batch b set locations = l.locations, done_at = case when l.locations = '[]'::jsonb then now() end
-    from held, jsonb_to_recordset($5::jsonb) as l(number int, locations jsonb)
-    where b.clearing_id = held.id and b.number = l.number)
-  select id from held`
+    from held, recorded l where b.clearing_id = held.id and b.number = l.number)
+  ${batchesWhere('b.number > 0 and b.number not in (select number from recorded)', '$7::int')}`
+
+const ABANDON = `
+  with done as (
+    update clearing set ended_at = now(), next_action_at = null, error_code = $3, error_message = $4, error_at = now(),
+      lease_token = null, lease_until = null
+    where ${HELD} and subject = 'ORPHAN' returning id),
+  emptied as (delete from clearing_batch b using done where b.clearing_id = done.id)
+  select id from done`
 
 /** The batches are nobody's any more: a finished clearing costs one row. */
 const END = `

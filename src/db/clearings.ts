@@ -74,6 +74,10 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
       }
     },
 
+    async giveUp({ namespaceId }, snapshotId, requestedBy) {
+      await db.sql(GIVE_UP, [snapshotId, namespaceId, requestedBy])
+    },
+
     async findCleared(ids) {
       const rows = await db.sql<{ id: string }>(
         `select id from snapshot where id = any($1::uuid[]) and status <> 'Clearing'`,
@@ -231,6 +235,12 @@ const BEGIN = `
     select namespace_id, 'snapshot.status', job_id, id,
       jsonb_build_object('from', $10::text, 'to', 'Clearing', 'reason', reason, 'kind', kind, 'source', source) from marked)
   select 1 as begun from begun`
+
+/** What it had deleted is told beside what was there (`objects`, `deleted`). */
+const GIVE_UP = `
+  update clearing set method = 'FORGET', requested_by = $3, next_action_at = now(), lease_token = null, lease_until = null,
+    tries = 0, message = concat_ws(' ', message, 'Given up: what was left stays where it is.')
+  where snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null and method <> 'FORGET'`
 
 // ---------------------------------------------------------------------------------------------------- show
 

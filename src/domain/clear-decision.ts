@@ -34,6 +34,8 @@ export type ClearDecision =
   | { kind: 'clear'; method: ClearingMethod; prefix: string | null }
   /** It is Clearing or Cleared already. */
   | { kind: 'done' }
+  /** It is Clearing, and what is left of it is to stay. */
+  | { kind: 'give-up' }
   /** Whether these need its files is not known: look inside them, then ask again. */
   | { kind: 'inspect'; snapshots: string[] }
   | ClearRefusal
@@ -47,7 +49,9 @@ export function decideClearing(
   request: ClearRequest,
 ): ClearDecision {
   const { snapshot } = facts
-  if (snapshot.status === 'Clearing' || snapshot.status === 'Cleared') return { kind: 'done' }
+  if (snapshot.status === 'Cleared') return { kind: 'done' }
+  if (snapshot.status === 'Clearing')
+    return request.keepData ? (refuseCluster(facts) ?? { kind: 'give-up' }) : { kind: 'done' }
   const method = request.keepData ? 'FORGET' : chooseMethod(facts)
   return (
     refuseCluster(facts) ??

@@ -70,6 +70,8 @@ export type ClearingWork = {
   askedAt: Date | null
   tries: number
   lease: string
+  /** Taken with the last write: these go next. */
+  taken?: ClearingBatch[] | undefined
 }
 
 /** Each write needs the lease, renews it, and answers false when it is lost: then nothing was written. */
@@ -96,12 +98,15 @@ export interface ClearingWorkRepository {
     which: 'metadata' | 'others',
     limit: number,
   ): Promise<ClearingBatch[] | null>
-  /** What was not deleted stays in its batch. `moveTo`: the phase that follows. */
+  /**
+   * What was not deleted stays in its batch. `moveTo`: the phase that follows. Answers up to `take` others that are to go next;
+   * null when the lease is lost.
+   */
   recordBatches(
     work: ClearingWork,
     batches: readonly { number: number; deleted: number; left: readonly ClearingEntry[] }[],
-    moveTo: ClearingPhase | null,
-  ): Promise<boolean>
+    next: { moveTo: ClearingPhase | null; take: number },
+  ): Promise<ClearingBatch[] | null>
   moveOn(work: ClearingWork, to: { phase: ClearingPhase; foundEmpty?: number }): Promise<boolean>
   /** Committed before Flink is asked to dispose of the savepoint; forgets the trigger of an earlier try. */
   markAsked(work: ClearingWork): Promise<Date | null>
@@ -113,6 +118,8 @@ export interface ClearingWorkRepository {
     work: ClearingWork,
     next: { inMs: number; tries: number; error: { code: string; message: string } },
   ): Promise<boolean>
+  /** Of an orphan that is none any more: it ends with its error, nothing more is deleted, and its place is free. */
+  abandon(work: ClearingWork, error: { code: string; message: string }): Promise<boolean>
   /** Clearing → Cleared with its transition and event; the list of its files goes. */
   end(work: ClearingWork, reason: 'CLEARED' | 'FORGOTTEN'): Promise<boolean>
   /** Of these normalised locations those that another snapshot of the namespace, not Cleared, has. */
@@ -128,6 +135,11 @@ export interface ClearingRepository {
    * checks again that nobody has begun to use the snapshot since `readFacts`. false: look again.
    */
   begin(scope: Scope, clearing: NewClearing): Promise<boolean>
+  /**
+   * A clearing under way deletes nothing more and ends with what is left where it is: whoever holds it loses its lease.
+   * Harmless when it has ended, or was to delete nothing.
+   */
+  giveUp(scope: Scope, snapshotId: string, requestedBy: string): Promise<void>
   /** Of these snapshots those that are not, or no longer, Clearing. */
   findCleared(ids: readonly string[]): Promise<string[]>
 }

@@ -4,7 +4,7 @@
  * is needed, unless Flink is the only way to the storage.
  */
 import { clearingBackoffMs, nextClearingStep, readDisposalFailure } from '../domain/clearing-plan.ts'
-import { DomainError, FlinkUnavailableError, StorageError } from '../domain/errors.ts'
+import { FlinkUnavailableError } from '../domain/errors.ts'
 import { rootCause } from '../domain/flink-failure.ts'
 import { listUses } from '../domain/references.ts'
 import type { ClearingWork } from '../ports/clearing.ts'
@@ -25,8 +25,10 @@ import {
   listObjects,
   verifyGone,
 } from './clear-objects.ts'
-import { type ProveOrphanPorts, proveOrphan } from './prove-orphan.ts'
-import { STORAGE_CODES } from './storage-errors.ts'
+import { keepLease } from './keep-lease.ts'
+import { NoOrphan, type ProveOrphanPorts, proveOrphan } from './prove-orphan.ts'
+import { codeOf } from './storage-errors.ts'
+import { advanceAll, type Swept } from './sweep.ts'
 
 export type AdvanceClearingPorts = ClearFilesPorts &
   ProveOrphanPorts & {
@@ -34,18 +36,22 @@ export type AdvanceClearingPorts = ClearFilesPorts &
     log: Log
     /** Asks for a sweep then, so that a short pause is not made longer by that between two sweeps. */
     sweepIn?: (ms: number) => void
+    limits: {
+      /** How often the lease is renewed while work is under way, in ms: a third of it. */
+      renewMs: number
+    }
   }
 
 /** Claims up to `limit` due clearings and advances them side by side; `done` resolves when all are given back. */
 export const sweepClearings =
   (ports: AdvanceClearingPorts) =>
-  async (limit: number): Promise<{ claimed: number; done: Promise<unknown> }> => {
-    const due = await ports.clearingWork.claimDue(limit)
-    return { claimed: due.length, done: Promise.allSettled(due.map((work) => advance(work, ports))) }
-  }
+  async (limit: number): Promise<Swept> =>
+    advanceAll(await ports.clearingWork.claimDue(limit), (work) => advance(work, ports))
 
 async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Promise<void> {
   let work = claimed
+  // a store may take longer for a few thousand objects than the lease lasts
+  const stopRenewing = keepLease(() => ports.clearingWork.renew(claimed), ports.limits.renewMs)
   try {
     for (;;) {
       const stepped = await takeStep(work, ports)
@@ -58,7 +64,10 @@ async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Prom
       }
     }
   } catch (error) {
-    await retreat(work, ports, error)
+    if (error instanceof NoOrphan) await abandon(work, ports, error)
+    else await retreat(work, ports, error)
+  } finally {
+    stopRenewing()
   }
 }
 
@@ -108,6 +117,12 @@ async function end(
   return { kind: 'ended' }
 }
 
+async function abandon(work: ClearingWork, ports: AdvanceClearingPorts, error: NoOrphan): Promise<void> {
+  const { code, message } = error
+  ports.log.info({ clearingId: work.id, code, message }, 'an orphan is none any more')
+  await leaveOnFailure(ports, work, ports.clearingWork.abandon(work, { code, message }))
+}
+
 /** Shown with the snapshot, and tried again with a growing pause. */
 async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: unknown): Promise<void> {
   const shown = describe(error)
@@ -115,31 +130,32 @@ async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: u
     { snapshotId: work.snapshotId, phase: work.phase, error: shown.foreseen ? shown.message : error },
     'clearing could not go on, will be repeated',
   )
-  try {
-    await ports.clearingWork.release(work, {
-      inMs: clearingBackoffMs(work.tries),
-      tries: work.tries + 1,
-      error: { code: shown.code, message: shown.message },
-    })
-  } catch (cause) {
-    // Postgres is away as well: the lease runs out and the sweep of any worker takes the row up again.
-    ports.log.warn(
-      { snapshotId: work.snapshotId, error: cause instanceof Error ? cause.message : cause },
-      'lease left to expire',
-    )
-  }
+  const released = ports.clearingWork.release(work, {
+    inMs: clearingBackoffMs(work.tries),
+    tries: work.tries + 1,
+    error: { code: shown.code, message: shown.message },
+  })
+  await leaveOnFailure(ports, work, released)
 }
 
+/** Postgres is away as well: the lease runs out and the sweep of any worker takes the row up again. */
+const leaveOnFailure = (
+  { log }: AdvanceClearingPorts,
+  { snapshotId }: ClearingWork,
+  write: Promise<unknown>,
+): Promise<unknown> =>
+  write.catch((cause: unknown) =>
+    log.warn({ snapshotId, error: cause instanceof Error ? cause.message : cause }, 'lease left to expire'),
+  )
+
 function describe(error: unknown): { code: string; message: string; foreseen: boolean } {
-  if (error instanceof ClearingProblem || error instanceof DomainError) {
-    return { code: error.code, message: error.message, foreseen: true }
-  }
-  if (error instanceof StorageError) {
-    return { code: STORAGE_CODES[error.kind], message: error.message, foreseen: true }
-  }
-  if (error instanceof FlinkUnavailableError) {
-    return { code: 'CLUSTER_UNREACHABLE', message: error.message, foreseen: true }
-  }
+  const code =
+    error instanceof ClearingProblem
+      ? error.code
+      : error instanceof FlinkUnavailableError
+        ? 'CLUSTER_UNREACHABLE'
+        : codeOf(error)
+  if (code !== null && error instanceof Error) return { code, message: error.message, foreseen: true }
   return { code: 'INTERNAL', message: 'Tidemark failed; its log says more.', foreseen: false }
 }
 

@@ -37,19 +37,17 @@ import {
   foundEmpty,
   LISTED_AGAIN,
   LOST,
-  listPages,
+  listDeletable,
   next,
   storeBatches,
 } from './clear-objects.ts'
+import { listPages } from './list-pages.ts'
 import { readInspection, readMetadataFile, toInspection } from './read-inspection.ts'
-import type { Slots } from './slots.ts'
 
 export type ClearFilesPorts = Omit<ClearObjectsPorts, 'inspections'> & {
   inspections: ClearObjectsPorts['inspections'] & InspectionRepository
   checkpointDirectories: CheckpointDirectoryRepository
   storages: Pick<StorageRepository, 'find' | 'findContaining'>
-  /** How many `_metadata` may be read at once. No limit by default. */
-  metadataSlots?: Slots
 }
 
 /** More unread snapshots than this are not looked into for one clearing: then nothing shared goes. */
@@ -184,13 +182,8 @@ async function findMetadata(
 ): Promise<Location[] | null> {
   const askedAt = await ports.checkpointDirectories.findRequestedAt(work, work.id)
   const found: Location[] = []
-  let pageToken: string | null = null
-  do {
-    const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
-      jobDirectory,
-      pageToken === null ? {} : { pageToken },
-    )
-    for (const { location, modifiedAt } of page.objects) {
+  for await (const { objects } of listPages(store, jobDirectory)) {
+    for (const { location, modifiedAt } of objects) {
       if (modifiedAt && askedAt && modifiedAt.getTime() > askedAt.getTime() + CLOCK_MS) {
         throw new ClearingProblem(
           'SNAPSHOT_IN_USE',
@@ -199,7 +192,6 @@ async function findMetadata(
       }
       if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))
     }
-    pageToken = page.nextPageToken
     const stranger = found.find((directory) => isInside(own, directory))
     if (stranger) {
       throw new ClearingProblem(
@@ -214,7 +206,7 @@ async function findMetadata(
       )
     }
     if (!(await ports.clearingWork.renew(work))) return null
-  } while (pageToken !== null)
+  }
   const live = await ports.checkpointDirectories.findLiveAmong(work, found.map(locationKey))
   if (live === null) return found
   throw new ClearingProblem(
@@ -234,18 +226,12 @@ async function findHeirs(
   const parent = { ...jobDirectory, segments: jobDirectory.segments.slice(0, -1) }
   const found: Location[] = []
   for (const flinkJobId of facts?.heirs ?? []) {
-    let pageToken: string | null = null
-    do {
-      const page: Awaited<ReturnType<ObjectStore['list']>> = await store.list(
-        joinLocation(parent, flinkJobId),
-        pageToken === null ? {} : { pageToken },
-      )
-      for (const { location } of page.objects) {
+    for await (const { objects } of listPages(store, joinLocation(parent, flinkJobId))) {
+      for (const { location } of objects) {
         if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))
       }
-      pageToken = page.nextPageToken
       if (!(await ports.clearingWork.renew(work))) return null
-    } while (pageToken !== null)
+    }
   }
   return found
 }
@@ -254,10 +240,10 @@ async function findHeirs(
 async function readKept(
   store: ObjectStore,
   directory: Location,
-  { metadataSlots = (work) => work() }: ClearFilesPorts,
+  { metadataSlots }: ClearFilesPorts,
 ): Promise<(string | null)[] | null> {
   try {
-    const { files } = await metadataSlots(() => readMetadataFile(store, directory))
+    const { files } = await readMetadataFile(store, directory, metadataSlots)
     // a place that is none of ours may be any file
     return files.some(({ key }) => key === null) ? null : files.map(({ key }) => key)
   } catch (error) {
@@ -271,11 +257,11 @@ const UNREADABLE: readonly string[] = ['METADATA_UNREADABLE', 'METADATA_MISSING'
 async function readOwnFiles(
   work: ClearingWork,
   { store, own }: Place,
-  { inspections, metadataSlots = (work) => work() }: ClearFilesPorts,
+  { inspections, metadataSlots }: ClearFilesPorts,
 ): Promise<(string | null)[]> {
   const id = work.snapshotId ?? ''
   try {
-    const read = await metadataSlots(() => readMetadataFile(store, own))
+    const read = await readMetadataFile(store, own, metadataSlots)
     await inspections.save(work, id, toInspection(read), read.files)
     return read.files.map(({ key }) => key)
   } catch (error) {
@@ -325,7 +311,7 @@ async function* listDoomed(place: Place, doomed: ReadonlySet<string>): AsyncGene
   const { store, jobDirectory, own } = place
   const ownKey = folderKey(own)
   const prefix = doomed.size === 0 ? own : jobDirectory
-  for await (const page of listPages({ store, prefix })) {
+  for await (const page of listDeletable({ store, prefix })) {
     yield page.filter(({ location }) => {
       const key = locationKey(location)
       if (!isInside(jobDirectory, location) || !(doomed.has(key) || key.startsWith(ownKey))) return false

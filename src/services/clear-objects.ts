@@ -20,13 +20,17 @@ import type { InspectionRepository, SnapshotNeedsRepository } from '../ports/ins
 import type { CrashPoint } from '../ports/process.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { ObjectStore, ObjectStores, VersionedObjects } from '../ports/storage.ts'
-import { readMetadataFile } from './read-inspection.ts'
+import { countFilesOutside } from './files-outside.ts'
+import { listPages, pagesOf } from './list-pages.ts'
+import type { Slots } from './slots.ts'
 
 export type ClearObjectsPorts = {
   clearingWork: ClearingWorkRepository
   references: ReferenceRepository
   inspections: Pick<InspectionRepository, 'find' | 'listNeedersBelow'> & SnapshotNeedsRepository
   stores: Pick<ObjectStores, 'of'>
+  /** How many `_metadata` may be read at once. No limit by default. */
+  metadataSlots?: Slots
   crashPoint: CrashPoint
 }
 
@@ -47,7 +51,7 @@ export class ClearingProblem extends Error {
 
 const BATCH_SIZE = 1_000
 /** Batches that are read, and given to the store, at once. */
-const BATCHES_AT_ONCE = 4
+const BATCHES_AT_ONCE = 8
 const NAMED = 3
 
 export const next = (changes: Partial<ClearingWork>, pauseMs = 0): ClearingStepped => ({
@@ -65,7 +69,7 @@ export async function listObjects(work: ClearingWork, ports: ClearObjectsPorts):
   const place = openPlace(work, ports)
   if (!work.looked) await refuseFilesOutside(work, place, ports)
   const batches = createBatches()
-  for await (const page of listPages(place)) {
+  for await (const page of listDeletable(place)) {
     for (const found of page) batches.add(toEntry(place.prefix, found), found.sizeBytes)
     if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
     if (page.length === 0 && !(await clearingWork.renew(work))) return LOST
@@ -94,23 +98,17 @@ function openPlace({ prefix, storage }: ClearingWork, { stores }: ClearObjectsPo
 
 export type Found = { location: Location; sizeBytes: number; versionId: string | null }
 
-export async function* listPages({ store, prefix }: Place): AsyncGenerator<Found[]> {
+/** What a deletion would have to name, page by page: in a bucket that keeps versions each version. */
+export async function* listDeletable({ store, prefix }: Place): AsyncGenerator<Found[]> {
   const versions = await versionsIn(store)
-  let pageToken: string | null = null
-  do {
-    const token: { pageToken?: string } = pageToken === null ? {} : { pageToken }
-    const page: { objects: Found[]; nextPageToken: string | null } = versions
-      ? await versions.list(prefix, token)
-      : withoutVersions(await store.list(prefix, token))
-    yield page.objects
-    pageToken = page.nextPageToken
-  } while (pageToken !== null)
+  if (versions) {
+    for await (const { objects } of pagesOf((from) => versions.list(prefix, from))) yield objects
+    return
+  }
+  for await (const { objects } of listPages(store, prefix)) {
+    yield objects.map(({ location, sizeBytes }) => ({ location, sizeBytes, versionId: null }))
+  }
 }
-
-const withoutVersions = ({ objects, nextPageToken }: Awaited<ReturnType<ObjectStore['list']>>) => ({
-  objects: objects.map(({ location, sizeBytes }) => ({ location, sizeBytes, versionId: null })),
-  nextPageToken,
-})
 
 const versionsIn = async ({ versions }: ObjectStore): Promise<VersionedObjects | null> =>
   versions && (await versions.areKept()) ? versions : null
@@ -179,19 +177,13 @@ export function createBatches() {
 async function refuseFilesOutside(
   work: ClearingWork,
   { store, prefix }: Place,
-  { inspections }: ClearObjectsPorts,
+  ports: ClearObjectsPorts,
 ): Promise<void> {
   if (work.snapshotId === null || work.location === null) return
-  const folder = folderKey(prefix)
-  const kept = await inspections.find(work, work.snapshotId)
-  if (kept) {
-    const { outside: away, unplaced } = await inspections.countNeeds(work, work.snapshotId, folder)
-    if (away + unplaced > 0) throw filesOutside(away + unplaced)
-    return
-  }
+  const directory = snapshotDirectory(parseLocation(work.location))
+  const where = { id: work.snapshotId, folder: folderKey(prefix) }
   try {
-    const { files } = await readMetadataFile(store, snapshotDirectory(parseLocation(work.location)))
-    const away = files.filter(({ key }) => key === null || !key.startsWith(folder)).length
+    const away = await countFilesOutside(ports, work, where, async () => ({ store, directory }))
     if (away > 0) throw filesOutside(away)
   } catch (error) {
     if (error instanceof DomainError && NOTHING_TO_READ.includes(error.code)) return
@@ -248,7 +240,7 @@ export async function deleteBatches(
 ): Promise<ClearingStepped> {
   const { clearingWork, crashPoint } = ports
   // the lease is renewed as late as can be: whoever has slept past it deletes nothing more
-  const batches = await clearingWork.takeBatches(work, which, BATCHES_AT_ONCE)
+  const batches = work.taken ?? (await clearingWork.takeBatches(work, which, BATCHES_AT_ONCE))
   if (batches === null) return LOST
   const entries = batches.flatMap((batch) => batch.entries)
   const failures = entries.length === 0 ? [] : await deleteEntries(store, prefix, entries)
@@ -261,10 +253,15 @@ export async function deleteBatches(
   const [first] = failures
   const isLast = first === undefined && batches.length < BATCHES_AT_ONCE
   const phase = which === 'metadata' ? 'DELETING' : 'VERIFYING'
-  if (!(await clearingWork.recordBatches(work, done, isLast ? phase : null))) return LOST
+  const goesOn = first === undefined && !(isLast && phase === 'VERIFYING')
+  const taken = await clearingWork.recordBatches(work, done, {
+    moveTo: isLast ? phase : null,
+    take: goesOn ? BATCHES_AT_ONCE : 0,
+  })
+  if (taken === null) return LOST
   crashPoint('clearing-batch-recorded')
   if (first) throw new ClearingProblem(...describeFailures(failures, first))
-  return next(isLast ? { phase, foundEmpty: 0 } : {})
+  return next({ ...(isLast ? { phase, foundEmpty: 0 } : {}), taken: goesOn ? taken : undefined })
 }
 
 type EntryFailure = { entry: ClearingEntry; code: string; message: string }
@@ -343,6 +340,6 @@ export async function foundEmpty(
 }
 
 async function isEmpty(place: Place): Promise<boolean> {
-  for await (const page of listPages(place)) if (page.length > 0) return false
+  for await (const page of listDeletable(place)) if (page.length > 0) return false
   return true
 }

@@ -14,19 +14,22 @@ import type { Nudges } from '../ports/process.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { Services } from './api.ts'
 import { scopeOf } from './caller.ts'
+import { countFilesOutside } from './files-outside.ts'
 import { type GetSnapshotPorts, getSnapshot } from './get-snapshot.ts'
-import { type ReadInspectionPorts, readInspection, readMetadataFile } from './read-inspection.ts'
+import { type ReadInspectionPorts, readInspection } from './read-inspection.ts'
 import { openSnapshotPlace } from './snapshot-place.ts'
 import { within } from './within.ts'
 
 export type ClearSnapshotPorts = GetSnapshotPorts & {
-  clearings: Pick<ClearingRepository, 'readFacts' | 'begin'>
+  clearings: Pick<ClearingRepository, 'readFacts' | 'begin' | 'giveUp'>
   protections: ProtectionRepository
   nudges: Nudges
   newId: () => string
 } & ReadInspectionPorts & { inspections: SnapshotNeedsRepository }
 type Request = Parameters<Services['clearSnapshot']>[0]
 
+/** By force nothing is protected. */
+const NONE: Awaited<ReturnType<ProtectionRepository['ofJob']>> = new Map()
 /** Something about the snapshot changed between the look and the statement. */
 const MAX_RACES = 8
 
@@ -46,16 +49,20 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
   const scope = scopeOf(request.caller)
   const facts = await ports.clearings.readFacts(scope, request.snapshot)
   if (!facts) throw new DomainError('NOT_FOUND', `There is no snapshot ${request.snapshot.slice(0, 100)}.`)
-  const protections = await ports.protections.ofJob(scope, facts.snapshot.job.id)
-  const own = protections.get(facts.snapshot.id) ?? []
   // a rule never forces, whatever it says
   const force = request.force === true && request.why === undefined
+  const protections = force ? NONE : await ports.protections.ofJob(scope, facts.snapshot.job.id)
+  const own = protections.get(facts.snapshot.id) ?? []
   const decision = decideClearing(facts, own, { force, keepData: request.data === 'keep' })
   if (decision.kind === 'done') return true
   requireVersion(request.ifMatch, facts)
   switch (decision.kind) {
     case 'refuse':
       throw new DomainError(decision.code, decision.message, decision.extra ? { extra: decision.extra } : {})
+    case 'give-up':
+      await ports.clearings.giveUp(scope, facts.snapshot.id, request.caller.principal)
+      ports.nudges.savepointDue()
+      return true
     case 'inspect':
       await inspectAll(decision.snapshots, scope, ports)
       return false
@@ -126,7 +133,9 @@ async function refuseFilesOutside(
   const folder = folderKey(parseLocation(snapshot.ownedPrefix))
   let outside: number | null
   try {
-    outside = await within(LOOK_MS, countOutside(snapshot, folder, scope, ports), null)
+    const where = { id: snapshot.id, folder }
+    const count = countFilesOutside(ports, scope, where, () => openSnapshotPlace(ports, scope, snapshot))
+    outside = await within(LOOK_MS, count, null)
   } catch (error) {
     if (error instanceof DomainError && error.code !== 'DATABASE_UNAVAILABLE') return false
     throw error
@@ -136,20 +145,4 @@ async function refuseFilesOutside(
     'FILES_OUTSIDE_PREFIX',
     `Its _metadata names ${outside} files outside the directory made for it, and nothing says whose they are; \`data=keep\` forgets the snapshot and leaves them.`,
   )
-}
-
-/** From what is kept, else from its `_metadata`: to keep the files of what goes would only be more to delete. */
-async function countOutside(
-  snapshot: ClearingFacts['snapshot'],
-  folder: string,
-  scope: Scope,
-  ports: ClearSnapshotPorts,
-): Promise<number> {
-  if (await ports.inspections.find(scope, snapshot.id)) {
-    const { outside, unplaced } = await ports.inspections.countNeeds(scope, snapshot.id, folder)
-    return outside + unplaced
-  }
-  const { store, directory } = await openSnapshotPlace(ports, scope, snapshot)
-  const { files } = await readMetadataFile(store, directory, ports.metadataSlots)
-  return files.filter(({ key }) => key === null || !key.startsWith(folder)).length
 }

@@ -6,8 +6,8 @@ import { addToUnit, judgeUnit, type Unit, unitOf } from '../domain/audit.ts'
 import { isInside, locationKey, parseLocation, relativeSegments } from '../domain/location.ts'
 import type { OrphanRepository } from '../ports/audits.ts'
 import type { ClearingWork, ClearingWorkRepository } from '../ports/clearing.ts'
-import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
-import { ClearingProblem } from './clear-objects.ts'
+import type { ObjectStores } from '../ports/storage.ts'
+import { listPages } from './list-pages.ts'
 
 export type ProveOrphanPorts = {
   orphans: OrphanRepository
@@ -15,7 +15,17 @@ export type ProveOrphanPorts = {
   clearingWork: Pick<ClearingWorkRepository, 'renew'>
 }
 
-/** Throws ClearingProblem. What is listed after this moment by the clearing itself lies below the same directory. */
+/** It stays, and nobody asks again: the next audit says what it is. */
+export class NoOrphan extends Error {
+  readonly code: 'SNAPSHOT_IN_USE' | 'CLEARING_NOT_ENABLED'
+  constructor(code: NoOrphan['code'], message: string) {
+    super(message)
+    this.name = 'NoOrphan'
+    this.code = code
+  }
+}
+
+/** Throws NoOrphan. What is listed after this moment by the clearing itself lies below the same directory. */
 export async function proveOrphan(
   work: ClearingWork,
   { orphans, stores, clearingWork }: ProveOrphanPorts,
@@ -35,23 +45,15 @@ export async function proveOrphan(
     snapshotId: place.snapshotId,
   })
   if (!clearCheckpoints) {
-    throw new ClearingProblem(
-      'CLEARING_NOT_ENABLED',
-      'The storage does not say `clearCheckpoints: true` any more.',
-    )
+    throw new NoOrphan('CLEARING_NOT_ENABLED', 'The storage does not say `clearCheckpoints: true` any more.')
   }
   let unit: Unit | null = null
-  let pageToken: string | null = null
-  do {
-    const page: Awaited<ReturnType<ObjectStore['list']>> = await stores
-      .of(storage)
-      .list(directory, pageToken === null ? {} : { pageToken })
-    for (const { location, sizeBytes, modifiedAt } of page.objects) {
+  for await (const { objects } of listPages(stores.of(storage), directory)) {
+    for (const { location, sizeBytes, modifiedAt } of objects) {
       unit = addToUnit(unit, place, { segments: location.segments, sizeBytes, modifiedAt })
     }
-    pageToken = page.nextPageToken
     if (!(await clearingWork.renew(work))) return
-  } while (pageToken !== null)
+  }
   // an empty one holds nothing that could be lost
   if (unit === null) return
   const { finding } = judgeUnit(unit, facts, now)
@@ -63,5 +65,5 @@ export async function proveOrphan(
   )
 }
 
-const noOrphan = (message: string): ClearingProblem =>
-  new ClearingProblem('SNAPSHOT_IN_USE', `It is no orphan any more. ${message}`)
+const noOrphan = (message: string): NoOrphan =>
+  new NoOrphan('SNAPSHOT_IN_USE', `It is no orphan any more. ${message}`)

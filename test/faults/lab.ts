@@ -411,6 +411,7 @@ function createRounds(db: Database, outside: Outside, bug: Bug, name: string): (
     orphans: createAuditWorkRepository(db, createInspectionRepository(db), options),
     crashPoint: () => undefined,
     log: SILENT,
+    limits: { renewMs: LEASE_MS / 3 },
   })
   const retention = createRetentionRound({
     retentionWork: wrap(createRetentionWorkRepository(db), (real) => bug.retentionWork?.(real, db)),

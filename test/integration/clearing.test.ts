@@ -200,6 +200,53 @@ describe('clearing', () => {
     expect(await exists(`${kept.location}/_metadata`)).toBe(true)
   })
 
+  it('gives up on what is left when somebody says so, whoever is at it, once', async () => {
+    await newest()
+    const stuck = await savepoint()
+    await clearOurs(stuck.id)
+    const [held] = await bench.work.claimDue(5)
+    if (!held) throw new Error('nothing was due')
+    await clearOurs(stuck.id)
+    expect(await bench.work.renew(held)).toBe(true) // asked again it is only answered
+    await Promise.all([
+      clearOurs(stuck.id, { data: 'keep' }),
+      clearOurs(stuck.id, { data: 'keep' }),
+      clearOurs(stuck.id, { data: 'keep', force: true }),
+    ])
+    expect(await bench.work.renew(held)).toBe(false)
+    expect(await bench.work.end(held, 'CLEARED')).toBe(false)
+    expect(await bench.drain(stuck.id)).toMatchObject({ status: 'Cleared', reason: 'FORGOTTEN', batches: 0 })
+    await clearOurs(stuck.id, { data: 'keep' })
+    expect(deletions()).toEqual([])
+    expect(await exists(`${stuck.location}/_metadata`)).toBe(true)
+    const told = await database.db.sql(
+      `select 1 from history.event where snapshot_id = $1 and data ->> 'to' = 'Cleared'`,
+      [stuck.id],
+    )
+    expect(told).toHaveLength(1)
+  })
+
+  it('gives up half way, and says how much had gone', async () => {
+    await newest()
+    const half = await savepoint()
+    await clearOurs(half.id)
+    const stopAfterMetadata = {
+      crashPoint: (point: string) => {
+        if (point === 'clearing-batch-recorded') throw new Error('killed')
+      },
+    }
+    await bench.sweep(stopAfterMetadata)
+    expect(await bench.read(half.id)).toMatchObject({ status: 'Clearing', deleted: 1 })
+    await clearOurs(half.id, { data: 'keep' })
+    expect(await bench.drain(half.id)).toMatchObject({ status: 'Cleared', reason: 'FORGOTTEN', deleted: 1 })
+    expect(await exists(`${half.location}/_metadata`)).toBe(false)
+    const [row] = await database.db.sql<{ message: string }>(
+      'select message from clearing where snapshot_id = $1',
+      [half.id],
+    )
+    expect(row?.message).toContain('Given up')
+  })
+
   it('works while the cluster is unreachable and the job is deleted', async () => {
     await newest()
     const gone = await savepoint()
@@ -284,7 +331,8 @@ describe('two workers', () => {
     const last = [{ number: 0, entries: [{ key: '../x', versionId: null }] }]
     await refused(bench.work.completeList(mine, { last, batches: 0, objects: 0, bytes: 0 }))
     expect(await bench.work.takeBatches(mine, 'metadata', 1)).toBeNull()
-    await refused(bench.work.recordBatches(mine, [{ number: 0, deleted: 1, left: [] }], 'VERIFYING'))
+    const done = [{ number: 0, deleted: 1, left: [] }]
+    expect(await bench.work.recordBatches(mine, done, { moveTo: 'VERIFYING', take: 1 })).toBeNull()
     await refused(bench.work.moveOn(mine, { phase: 'VERIFYING' }))
     await refused(bench.work.end(mine, 'CLEARED'))
     await refused(bench.work.pause({ ...mine, phase: 'VERIFYING' }, 0))

@@ -14,6 +14,7 @@ const SHIPPED = [
   '0005_lifecycle',
   '0006_inside',
   '0007_rules_of_a_job',
+  '0008_looked',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>

@@ -13,7 +13,7 @@ import { createOperationRepository } from '../../src/db/operations.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
 import { createStorageRepository } from '../../src/db/storages.ts'
 import type { AuditFinding } from '../../src/domain/audit.ts'
-import { DomainError } from '../../src/domain/errors.ts'
+import { DomainError, StorageError } from '../../src/domain/errors.ts'
 import type { Operation } from '../../src/domain/operation.ts'
 import type { AuditWorkRepository } from '../../src/ports/audits.ts'
 import type { ObjectStore, ObjectStores } from '../../src/ports/storage.ts'
@@ -400,7 +400,43 @@ describe('an orphan', () => {
       phase: 'LISTING',
       deleted: 0,
       error: { code: expect.any(String) },
+      endedAt: expect.any(String), // nobody asks again, and no clearing is stuck
     })
+    const [open] = await database.db.sql(
+      'select 1 from clearing where next_action_at is not null or ended_at is null',
+    )
+    expect(open).toBeUndefined()
+  })
+
+  it('that was none for a while is found by the next audit, and goes', async () => {
+    const one = await orphan()
+    const metadata = one.file.replace(/part$/, '_metadata')
+    await put(metadata)
+    await clear(one.operation, [one.number])
+    await drainClearings()
+    expect(await has(one.file)).toBe(true)
+    await rm(fileURLToPath(metadata))
+    const operation = await audit()
+    const found = (await findingsOf(operation, 'ORPHAN')).find(({ location }) => location.includes(one.id))
+    const { items } = await clear(operation.id, [found?.number ?? -1])
+    expect(items[0]?.refusal).toBeNull()
+    await drainClearings()
+    expect(await has(one.file)).toBe(false)
+  })
+
+  it('is asked about again while its store is away', async () => {
+    const one = await orphan()
+    await clear(one.operation, [one.number])
+    const away: Pick<ObjectStores, 'of'> = {
+      of: (storage) => ({
+        ...stores.of(storage),
+        list: () => Promise.reject(new StorageError('unreachable', 'no answer')),
+      }),
+    }
+    await bench.sweep({ stores: away })
+    expect(await clearingOf(one)).toMatchObject({ error: { code: 'STORAGE_UNREACHABLE' }, endedAt: null })
+    await drainClearings()
+    expect(await has(one.file)).toBe(false)
   })
 
   it('of another storage, another tenant or another kind is none', async () => {

@@ -61,6 +61,7 @@ export function openClearingBench(
     flink: { to: () => fakeFlink(flink) },
     crashPoint: () => undefined,
     log: LOG,
+    limits: { renewMs: 5_000 },
   }
   const read = async (id: string): Promise<ClearingState> => {
     const [row] = await db.sql<ClearingState>(

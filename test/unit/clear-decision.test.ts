@@ -147,6 +147,17 @@ describe('what is ours and unused', () => {
     expect(decide({ uses: [USE] }, { keepData: true })).toMatchObject({ kind: 'clear', method: 'FORGET' })
   })
 
+  test('is given up when it is Clearing and its data is to stay, but not on a cluster that is only observed', () => {
+    const clearing = of({ status: 'Clearing', pinned: true })
+    expect(decide({ uses: [USE], ...clearing }, { keepData: true })).toEqual({ kind: 'give-up' })
+    const observed = [{ id: 'c', name: 'c', observeOnly: true, identityChanged: false }]
+    expect(decide({ clusters: observed, ...clearing }, { keepData: true })).toMatchObject({
+      kind: 'refuse',
+      code: 'OBSERVE_ONLY',
+    })
+    expect(decide(of({ status: 'Cleared' }), { keepData: true })).toEqual({ kind: 'done' })
+  })
+
   test.each(['Clearing', 'Cleared'] as const)('is done when it is %s', (status) => {
     expect(decide({ uses: [USE], ...of({ status, pinned: true }) })).toEqual({ kind: 'done' })
   })

@@ -13,7 +13,8 @@ export const ClearSnapshotQuery = Type.Object(
     ),
     data: Type.Optional(
       oneOf(['delete', 'keep'], {
-        description: '`keep` forgets the snapshot and leaves its data where it is. Default: `delete`.',
+        description:
+          '`keep` forgets the snapshot and leaves its data where it is; of one that is Clearing it gives up on what is left. Default: `delete`.',
       }),
     ),
   },
