@@ -72,6 +72,8 @@ const queueOptions = (connection: Redis, prefix: string): QueueOptions => ({
   prefix,
   skipVersionCheck: true,
   skipWaitingForReady: true,
+  // nobody reads what has happened to hints; ten thousand of them are kept by default
+  streams: { events: { maxLen: 100 } },
 })
 
 export async function startQueueWorker(
