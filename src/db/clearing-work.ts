@@ -282,11 +282,14 @@ const ABANDON = `
   select id from done`
 
 /** The batches are nobody's any more: a finished clearing costs one row. */
-const END = `
+const END = endClearing(`phase = 'DONE', ${WENT_WELL}`, HELD)
+
+/** Of the clearing `where`: its snapshot is Cleared for the reason $3 by $4. */
+export function endClearing(set: string, where: string): string {
+  return `
   with done as (
-    update clearing set phase = 'DONE', ended_at = now(), next_action_at = null, ${WENT_WELL},
-      lease_token = null, lease_until = null
-    where ${HELD}
+    update clearing set ${set}, ended_at = now(), next_action_at = null, lease_token = null, lease_until = null
+    where ${where}
     returning id, namespace_id, snapshot_id, reason, message, requested_by, objects, deleted, bytes),
   emptied as (delete from clearing_batch b using done where b.clearing_id = done.id),
   cleared as (
@@ -304,3 +307,4 @@ const END = `
         'clearing', done.reason, 'deleted', done.deleted, 'objects', done.objects, 'bytes', done.bytes)
     from cleared c, done)
   select id from done`
+}

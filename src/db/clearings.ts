@@ -15,6 +15,7 @@ import type { CheckpointDirectoryRepository, ClearingRepository, NewClearing } f
 import type { InspectionRepository } from '../ports/inspections.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Scope } from '../ports/scope.ts'
+import { endClearing } from './clearing-work.ts'
 import { type Database, type Row, type Sql, violatedConstraint } from './client.ts'
 import { constraintOf, withDomainErrors } from './errors.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
@@ -75,7 +76,7 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
     },
 
     async giveUp({ namespaceId }, snapshotId, requestedBy) {
-      await db.sql(GIVE_UP, [snapshotId, namespaceId, requestedBy])
+      await db.sql(GIVE_UP, [snapshotId, namespaceId, 'GIVEN_UP', requestedBy])
     },
 
     async findCleared(ids) {
@@ -236,11 +237,11 @@ const BEGIN = `
       jsonb_build_object('from', $10::text, 'to', 'Clearing', 'reason', reason, 'kind', kind, 'source', source) from marked)
   select 1 as begun from begun`
 
-/** What it had deleted is told beside what was there (`objects`, `deleted`). */
-const GIVE_UP = `
-  update clearing set method = 'FORGET', requested_by = $3, next_action_at = now(), lease_token = null, lease_until = null,
-    tries = 0, message = concat_ws(' ', message, 'Given up: what was left stays where it is.')
-  where snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null and method <> 'FORGET'`
+/** How far it had come stays to be seen: its phase, and how many of how many objects had gone. */
+const GIVE_UP = endClearing(
+  `tries = 0, message = concat_ws(' ', message, 'Given up: what was left stays where it is.')`,
+  'snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null',
+)
 
 // ---------------------------------------------------------------------------------------------------- show
 

@@ -136,8 +136,8 @@ export interface ClearingRepository {
    */
   begin(scope: Scope, clearing: NewClearing): Promise<boolean>
   /**
-   * A clearing under way deletes nothing more and ends with what is left where it is: whoever holds it loses its lease.
-   * Harmless when it has ended, or was to delete nothing.
+   * A clearing under way ends now, Cleared(GIVEN_UP), with what is left where it is: whoever holds it loses its lease. Harmless
+   * when it has ended.
    */
   giveUp(scope: Scope, snapshotId: string, requestedBy: string): Promise<void>
   /** Of these snapshots those that are not, or no longer, Clearing. */

@@ -27,6 +27,8 @@ export type StoredObject = {
 export type ObjectPage = { objects: StoredObject[]; nextPageToken: string | null }
 /** `read` may be called again: it begins at the beginning. */
 export type ObjectContent = { sizeBytes: number; read: () => AsyncIterable<Uint8Array> }
+/** `mayStart` is asked right before each request: when it says no, nothing more is sent and the call fails. */
+export type DeleteOptions = { mayStart?: () => boolean }
 export type DeleteFailure = { location: Location; code: string; message: string }
 
 /**
@@ -46,7 +48,7 @@ export interface ObjectStore {
   /** A large object, streamed; either all of it stands there afterwards or what stood there before. `read` may be called again. */
   putStream(location: Location, content: ObjectContent): Promise<void>
   /** Deletes up to any number of objects in batches; a missing one counts as deleted. Answers what was not deleted. */
-  deleteMany(locations: readonly Location[]): Promise<DeleteFailure[]>
+  deleteMany(locations: readonly Location[], options?: DeleteOptions): Promise<DeleteFailure[]>
   /** Where a deletion may only hide an object; undefined where there are no versions. */
   versions?: VersionedObjects
   /**
@@ -85,6 +87,7 @@ export interface VersionedObjects {
   /** As `deleteMany`, for good. */
   deleteMany(
     versions: readonly { location: Location; versionId: string }[],
+    options?: DeleteOptions,
   ): Promise<(DeleteFailure & { versionId: string })[]>
 }
 

@@ -84,7 +84,7 @@ const EMPTY: AuditResult = {
 
 async function advance(work: AuditWork, ports: AdvanceAuditPorts): Promise<void> {
   const now = clockFrom(work.now)
-  const stopRenewing = keepLease(() => ports.auditWork.renew(work), ports.limits.renewMs)
+  const lease = keepLease(() => ports.auditWork.renew(work), ports.limits.renewMs)
   const seen: { going: Going | null } = { going: null }
   try {
     if (work.storage.deleted) throw new AuditFailure('REFERENCE_NOT_FOUND', 'The storage was deleted.')
@@ -104,7 +104,7 @@ async function advance(work: AuditWork, ports: AdvanceAuditPorts): Promise<void>
   } catch (error) {
     await retreat(work, ports, seen.going, now, error)
   } finally {
-    stopRenewing()
+    lease.stop()
   }
 }
 

@@ -20,6 +20,7 @@ import {
 import {
   ClearingProblem,
   type ClearingStepped,
+  type DeletingPorts,
   deleteMetadata,
   deleteOthers,
   listObjects,
@@ -51,10 +52,10 @@ export const sweepClearings =
 async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Promise<void> {
   let work = claimed
   // a store may take longer for a few thousand objects than the lease lasts
-  const stopRenewing = keepLease(() => ports.clearingWork.renew(claimed), ports.limits.renewMs)
+  const lease = keepLease(() => ports.clearingWork.renew(claimed), ports.limits.renewMs)
   try {
     for (;;) {
-      const stepped = await takeStep(work, ports)
+      const stepped = await takeStep(work, { ...ports, mayDelete: lease.isHeld })
       if (stepped.kind !== 'next') return
       work = { ...work, tries: 0, ...stepped.changes }
       if (stepped.pauseMs > 0) {
@@ -67,13 +68,13 @@ async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Prom
     if (error instanceof NoOrphan) await abandon(work, ports, error)
     else await retreat(work, ports, error)
   } finally {
-    stopRenewing()
+    lease.stop()
   }
 }
 
 type Stepped = ClearingStepped | { kind: 'ended' }
 
-async function takeStep(work: ClearingWork, ports: AdvanceClearingPorts): Promise<Stepped> {
+async function takeStep(work: ClearingWork, ports: AdvanceClearingPorts & DeletingPorts): Promise<Stepped> {
   const byFiles = work.method === 'FILES'
   const step = nextClearingStep(work)
   if (work.subject === 'ORPHAN' && (step === 'list' || step === 'delete-metadata'))

@@ -92,14 +92,14 @@ async function advance(work: CopyWork, ports: AdvanceCopyPorts): Promise<void> {
     result: work.result,
     now: clockFrom(work.now),
   }
-  const stopRenewing = keepLease(() => ports.copyWork.renew(work), ports.limits.renewMs)
+  const lease = keepLease(() => ports.copyWork.renew(work), ports.limits.renewMs)
   try {
     if ((await run(going)) === 'over') return
     await ports.copyWork.release(work, { nextActionInMs: 0, tries: 0 })
   } catch (error) {
     await retreat(going, error)
   } finally {
-    stopRenewing()
+    lease.stop()
   }
 }
 

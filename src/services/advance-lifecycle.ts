@@ -36,7 +36,7 @@ export const sweepLifecycles =
 async function advance(work: LifecycleWork, ports: AdvanceLifecyclePorts): Promise<void> {
   // The database's clock, carried on by a clock that nobody sets.
   const now = clockFrom(work.now)
-  const stopRenewing = keepLease(() => ports.lifecycleWork.renew(work), ports.limits.renewMs)
+  const lease = keepLease(() => ports.lifecycleWork.renew(work), ports.limits.renewMs)
   try {
     const advanced = await (work.kind === 'START' ? ports.advanceStart(work) : ports.advanceStop(work))
     if (advanced === 'over') return
@@ -45,7 +45,7 @@ async function advance(work: LifecycleWork, ports: AdvanceLifecyclePorts): Promi
   } catch (error) {
     await retreat(work, now().getTime(), ports, error)
   } finally {
-    stopRenewing()
+    lease.stop()
   }
 }
 

@@ -32,6 +32,7 @@ import {
   type ClearingStepped,
   type ClearObjectsPorts,
   createBatches,
+  type DeletingPorts,
   deleteBatches,
   type Found,
   foundEmpty,
@@ -85,19 +86,19 @@ export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Pro
 /** `_metadata` alone: without it nobody takes what is left for a checkpoint. */
 export const deleteFilesMetadata = async (
   work: ClearingWork,
-  ports: ClearFilesPorts,
+  ports: ClearFilesPorts & DeletingPorts,
 ): Promise<ClearingStepped> => deleteListed(work, 'metadata', ports)
 
 export const deleteOtherFiles = async (
   work: ClearingWork,
-  ports: ClearFilesPorts,
+  ports: ClearFilesPorts & DeletingPorts,
 ): Promise<ClearingStepped> => deleteListed(work, 'others', ports)
 
 /** Asked once more before each deletion: a run under the same Flink job id may have begun to write there. */
 async function deleteListed(
   work: ClearingWork,
   which: 'metadata' | 'others',
-  ports: ClearFilesPorts,
+  ports: ClearFilesPorts & DeletingPorts,
 ): Promise<ClearingStepped> {
   const { store, jobDirectory } = await openCheckpoint(work, ports)
   return deleteBatches(work, { store, prefix: jobDirectory }, which, ports)

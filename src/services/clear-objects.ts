@@ -34,6 +34,11 @@ export type ClearObjectsPorts = {
   crashPoint: CrashPoint
 }
 
+export type DeletingPorts = Pick<ClearObjectsPorts, 'clearingWork' | 'crashPoint'> & {
+  /** Asked right before each request: whoever no longer holds the clearing deletes nothing more. */
+  mayDelete: () => boolean
+}
+
 /** What a step leads to; `lost`: the lease is another worker's now. */
 export type ClearingStepped =
   | { kind: 'next'; changes: Partial<ClearingWork>; pauseMs: number }
@@ -223,27 +228,31 @@ async function refuseUsed(work: ClearingWork, prefix: Location, ports: ClearObje
 // --------------------------------------------------------------------------------------------------- delete
 
 /** `_metadata` alone: without it nobody takes what is left for a savepoint. */
-export async function deleteMetadata(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
+export async function deleteMetadata(
+  work: ClearingWork,
+  ports: ClearObjectsPorts & DeletingPorts,
+): Promise<ClearingStepped> {
   const place = openPlace(work, ports)
   await refuseUsed(work, place.prefix, ports)
   return deleteBatches(work, place, 'metadata', ports)
 }
 
-export const deleteOthers = (work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> =>
-  deleteBatches(work, openPlace(work, ports), 'others', ports)
+export const deleteOthers = (
+  work: ClearingWork,
+  ports: ClearObjectsPorts & DeletingPorts,
+): Promise<ClearingStepped> => deleteBatches(work, openPlace(work, ports), 'others', ports)
 
 export async function deleteBatches(
   work: ClearingWork,
   { store, prefix }: Place,
   which: 'metadata' | 'others',
-  ports: Pick<ClearObjectsPorts, 'clearingWork' | 'crashPoint'>,
+  { clearingWork, crashPoint, mayDelete }: DeletingPorts,
 ): Promise<ClearingStepped> {
-  const { clearingWork, crashPoint } = ports
   // the lease is renewed as late as can be: whoever has slept past it deletes nothing more
   const batches = work.taken ?? (await clearingWork.takeBatches(work, which, BATCHES_AT_ONCE))
   if (batches === null) return LOST
   const entries = batches.flatMap((batch) => batch.entries)
-  const failures = entries.length === 0 ? [] : await deleteEntries(store, prefix, entries)
+  const failures = entries.length === 0 ? [] : await deleteEntries(store, prefix, entries, mayDelete)
   crashPoint('clearing-batch-deleted')
   const failed = new Set(failures.map(({ entry }) => nameOf(entry)))
   const done = batches.map(({ number, entries: asked }) => {
@@ -277,6 +286,7 @@ async function deleteEntries(
   store: ObjectStore,
   prefix: Location,
   entries: readonly ClearingEntry[],
+  mayStart: () => boolean,
 ): Promise<EntryFailure[]> {
   const toFailure = (failure: {
     location: Location
@@ -297,10 +307,10 @@ async function deleteEntries(
   const versioned = places.flatMap(({ location, versionId }) =>
     versionId === null ? [] : [{ location, versionId }],
   )
-  const failures = plain.length === 0 ? [] : (await store.deleteMany(plain)).map(toFailure)
+  const failures = plain.length === 0 ? [] : (await store.deleteMany(plain, { mayStart })).map(toFailure)
   if (versioned.length === 0) return failures
   if (!store.versions) throw new ClearingProblem('STORAGE_REFUSED', 'The storage keeps no versions any more.')
-  return [...failures, ...(await store.versions.deleteMany(versioned)).map(toFailure)]
+  return [...failures, ...(await store.versions.deleteMany(versioned, { mayStart })).map(toFailure)]
 }
 
 function describeFailures(failures: readonly EntryFailure[], first: EntryFailure): [string, string] {

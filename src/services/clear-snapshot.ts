@@ -61,7 +61,6 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
       throw new DomainError(decision.code, decision.message, decision.extra ? { extra: decision.extra } : {})
     case 'give-up':
       await ports.clearings.giveUp(scope, facts.snapshot.id, request.caller.principal)
-      ports.nudges.savepointDue()
       return true
     case 'inspect':
       await inspectAll(decision.snapshots, scope, ports)

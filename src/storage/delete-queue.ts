@@ -3,6 +3,7 @@
  * the size the store takes. A store that cannot finish one in time, or asks us to slow down, gets smaller ones until
  * nothing waits any more. What fails for several callers is sent once more caller by caller: nobody fails for another.
  */
+import { StorageError } from '../domain/errors.ts'
 import { isOverload } from './s3-errors.ts'
 
 export type ItemFailure = { name: string; code: string; message: string }
@@ -25,16 +26,20 @@ type Call = {
   open: number
   failures: ItemFailure[]
   broken: { error: unknown } | null
+  mayStart: () => boolean
   settle: () => void
 }
 type Part<Item> = { call: Call; items: readonly Item[]; alone: boolean }
 
-/** The call ends when nothing of it is under way any more; no two of its items may have one name. */
+/**
+ * The call ends when nothing of it is under way any more; no two of its items may have one name. `mayStart` is asked right before
+ * a request: whoever has waited too long sends nothing.
+ */
 export function createDeleteQueue<Item>({
   largest,
   nameOf,
   send,
-}: DeleteQueueOptions<Item>): (items: readonly Item[]) => Promise<ItemFailure[]> {
+}: DeleteQueueOptions<Item>): (items: readonly Item[], mayStart?: () => boolean) => Promise<ItemFailure[]> {
   let waiting: Part<Item>[] = []
   let underWay = 0
   let scheduled = false
@@ -60,6 +65,9 @@ export function createDeleteQueue<Item>({
   }
 
   const take = (): Part<Item>[] => {
+    for (const call of new Set(waiting.map((part) => part.call))) {
+      if (!call.mayStart()) drop(call, new StorageError('unreachable', 'Deleting: it waited too long'))
+    }
     const parts: Part<Item>[] = []
     const names = new Set<string>()
     for (let room = size; room > 0; ) {
@@ -94,7 +102,10 @@ export function createDeleteQueue<Item>({
       } else if (parts.length > 1) {
         giveBack(parts.map((part) => ({ ...part, alone: true })))
       } else {
-        for (const { call } of parts) abandon(call, error)
+        for (const { call } of parts) {
+          drop(call, error)
+          end(call)
+        }
       }
     }
   }
@@ -106,12 +117,11 @@ export function createDeleteQueue<Item>({
   }
 
   /** Nothing more of it is sent. */
-  const abandon = (call: Call, error: unknown): void => {
+  const drop = (call: Call, error: unknown): void => {
     call.broken ??= { error }
     const dropped = waiting.filter((part) => part.call === call)
     waiting = waiting.filter((part) => part.call !== call)
     for (const part of dropped) end(part.call)
-    end(call)
   }
 
   const end = (call: Call): void => {
@@ -119,7 +129,7 @@ export function createDeleteQueue<Item>({
     if (call.open === 0) call.settle()
   }
 
-  return (items) =>
+  return (items, mayStart = () => true) =>
     new Promise((resolve, reject) => {
       if (items.length === 0) {
         resolve([])
@@ -129,6 +139,7 @@ export function createDeleteQueue<Item>({
         open: 1,
         failures: [],
         broken: null,
+        mayStart,
         settle: () => (call.broken ? reject(call.broken.error) : resolve(call.failures)),
       }
       waiting.push({ call, items, alone: false })

@@ -1,7 +1,8 @@
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { StorageError } from '../domain/errors.ts'
 import { type Location, relativeSegments } from '../domain/location.ts'
-import type { DeleteFailure } from '../ports/storage.ts'
+import type { DeleteFailure, DeleteOptions } from '../ports/storage.ts'
 import { findUnsafe, requireInside, requireObjectBelow } from './guard.ts'
 import { codeOf, isMissing } from './local-errors.ts'
 import { isPathInside, resolveEntry, resolveTarget } from './local-paths.ts'
@@ -11,6 +12,7 @@ export async function deleteFiles(
   realRoot: string,
   root: Location,
   locations: readonly Location[],
+  { mayStart = () => true }: DeleteOptions = {},
 ): Promise<DeleteFailure[]> {
   for (const location of locations) requireInside(root, location)
   // all are looked at before one is deleted: a link that leads outside stops the whole call
@@ -19,6 +21,7 @@ export async function deleteFiles(
   }
   const failures: DeleteFailure[] = []
   for (const location of locations) {
+    if (!mayStart()) throw new StorageError('unreachable', 'Deleting: it waited too long')
     const failure = await deleteFile(realRoot, root, location)
     if (failure !== null) failures.push({ location, ...failure })
   }

@@ -41,7 +41,8 @@ export function openLocalStore(root: Location, localRoots: readonly string[]): O
     put: (location, bytes) => withRoot((realRoot) => writeObject(realRoot, root, location, bytes)),
     putStream: (location, content) =>
       withRoot((realRoot) => writeObjectStream(realRoot, root, location, content)),
-    deleteMany: (locations) => withRoot((realRoot) => deleteFiles(realRoot, root, locations)),
+    deleteMany: (locations, options) =>
+      withRoot((realRoot) => deleteFiles(realRoot, root, locations, options)),
     removeEmptyFolders: (folder) => withRoot((realRoot) => removeFolders(realRoot, root, folder)),
     copyInside: (source, target) =>
       withRoot(async (realRoot) => {

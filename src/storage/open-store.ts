@@ -32,12 +32,13 @@ export class SharedStore implements ObjectStore {
   put: ObjectStore['put'] = (location, bytes) => this.#use((store) => store.put(location, bytes))
   putStream: ObjectStore['putStream'] = (location, content) =>
     this.#use((store) => store.putStream(location, content))
-  deleteMany: ObjectStore['deleteMany'] = (locations) => this.#use((store) => store.deleteMany(locations))
+  deleteMany: ObjectStore['deleteMany'] = (locations, options) =>
+    this.#use((store) => store.deleteMany(locations, options))
   /** A store without versions keeps none, so the other two are never asked for. */
   readonly versions: VersionedObjects = {
     areKept: () => this.#use(async (store) => (await store.versions?.areKept()) ?? false),
     list: (prefix, options) => this.#use((store) => versionsOf(store).list(prefix, options)),
-    deleteMany: (versions) => this.#use((store) => versionsOf(store).deleteMany(versions)),
+    deleteMany: (versions, options) => this.#use((store) => versionsOf(store).deleteMany(versions, options)),
   }
   removeEmptyFolders = (folder: Location): Promise<boolean> =>
     this.#use(async (store) => (await store.removeEmptyFolders?.(folder)) ?? true)

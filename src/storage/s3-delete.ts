@@ -1,14 +1,17 @@
 import { type _Error, DeleteObjectsCommand } from '@aws-sdk/client-s3'
 import { StorageError } from '../domain/errors.ts'
 import type { Location } from '../domain/location.ts'
-import type { DeleteFailure } from '../ports/storage.ts'
+import type { DeleteFailure, DeleteOptions } from '../ports/storage.ts'
 import { createDeleteQueue, type ItemFailure } from './delete-queue.ts'
 import { findUnsafe, requireInside, withoutFolderMark } from './guard.ts'
 import { ask, keyOf, type S3Connection, throwBucketMissing } from './s3-connection.ts'
 
 /** An object, or one version of it. */
 type Deletion = { location: Location; versionId?: string }
-export type Deleter = <D extends Deletion>(deletions: readonly D[]) => Promise<(D & DeleteFailure)[]>
+export type Deleter = <D extends Deletion>(
+  deletions: readonly D[],
+  options?: DeleteOptions,
+) => Promise<(D & DeleteFailure)[]>
 
 type Item = { name: string; key: string; versionId: string | undefined }
 
@@ -19,7 +22,7 @@ export function createDeleter(connection: S3Connection): Deleter {
     nameOf: ({ name }) => name,
     send: (items) => sendDeletion(connection, items),
   })
-  return async <D extends Deletion>(deletions: readonly D[]) => {
+  return async <D extends Deletion>(deletions: readonly D[], { mayStart }: DeleteOptions = {}) => {
     for (const { location } of deletions) requireInside(connection.root, location)
     const byName = new Map<string, D>()
     const items: Item[] = []
@@ -36,7 +39,7 @@ export function createDeleter(connection: S3Connection): Deleter {
       if (!byName.has(name)) items.push({ name, key, versionId })
       byName.set(name, deletion)
     }
-    for (const { name, code, message } of await remove(items)) {
+    for (const { name, code, message } of await remove(items, mayStart)) {
       const deletion = byName.get(name)
       if (deletion !== undefined) failures.push({ ...deletion, code, message })
     }

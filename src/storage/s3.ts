@@ -41,7 +41,11 @@ export function openS3Store(
     read: (location) => readObject(connection, location, proveMissing),
     put: (location, bytes) => putObject(connection, location, bytes),
     putStream: (location, content) => putObjectStream(connection, location, content),
-    deleteMany: (locations) => remove(locations.map((location) => ({ location }))),
+    deleteMany: (locations, options) =>
+      remove(
+        locations.map((location) => ({ location })),
+        options,
+      ),
     copyInside: (source, target) => copyObject(connection, source, target),
     versions: createVersionedObjects(connection, remove),
     findRules: () => findStorageRules(connection),

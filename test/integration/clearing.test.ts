@@ -215,7 +215,7 @@ describe('clearing', () => {
     ])
     expect(await bench.work.renew(held)).toBe(false)
     expect(await bench.work.end(held, 'CLEARED')).toBe(false)
-    expect(await bench.drain(stuck.id)).toMatchObject({ status: 'Cleared', reason: 'FORGOTTEN', batches: 0 })
+    expect(await bench.read(stuck.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', batches: 0 })
     await clearOurs(stuck.id, { data: 'keep' })
     expect(deletions()).toEqual([])
     expect(await exists(`${stuck.location}/_metadata`)).toBe(true)
@@ -238,7 +238,7 @@ describe('clearing', () => {
     await bench.sweep(stopAfterMetadata)
     expect(await bench.read(half.id)).toMatchObject({ status: 'Clearing', deleted: 1 })
     await clearOurs(half.id, { data: 'keep' })
-    expect(await bench.drain(half.id)).toMatchObject({ status: 'Cleared', reason: 'FORGOTTEN', deleted: 1 })
+    expect(await bench.read(half.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', deleted: 1 })
     expect(await exists(`${half.location}/_metadata`)).toBe(false)
     const [row] = await database.db.sql<{ message: string }>(
       'select message from clearing where snapshot_id = $1',

@@ -88,6 +88,19 @@ describe('deletions of one store', () => {
     expect(await store.queue(['b'])).toEqual([])
   })
 
+  it('that waited until they may not begin any more are never sent', async () => {
+    const store = aStore()
+    let held = true
+    const before = Array.from({ length: 8 }, (_, at) => store.queue(names(`a${at}`, 1_000)))
+    const late = store.queue(['late'], () => held)
+    await sleep(5) // four requests are under way
+    held = false
+    await expect(late).rejects.toMatchObject({ kind: 'unreachable' })
+    await Promise.all(before)
+    expect(store.deleted.has('late')).toBe(false)
+    expect(store.deleted.size).toBe(8_000)
+  })
+
   it('get smaller for a store that cannot take them, until nothing waits any more', async () => {
     const store = aStore((asked) => (asked.length > 120 ? overloaded() : []))
     await Promise.all([store.queue(names('a', 900)), store.queue(names('b', 900))])
