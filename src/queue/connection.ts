@@ -31,6 +31,9 @@ type Hooks = { onError: (error: Error) => void }
 
 const onPostgres = withBackend(createPostgresBackend)
 
+/** Of what has happened to hints, which nobody reads; ten thousand are kept by default. */
+const MOST_EVENTS = 100
+
 /** Stalled is what a killed worker left; it is only a hint, so it may stall as often as it likes. */
 const WORKER_OPTIONS = { lockDuration: 10_000, stalledInterval: 10_000, maxStalledCount: 1_000 } as const
 
@@ -52,9 +55,13 @@ export async function openProducer(backend: QueueBackend, hooks: Hooks): Promise
     retryStrategy: (times) => Math.min(2_000, 100 * times),
   })
   redis.on('error', hooks.onError)
+  const queue = new Queue(QUEUE_NAME, queueOptions(redis, backend.prefix))
+  // BullMQ's option for it is written when the queue is made, and lost where Redis is not there yet
+  redis.on('ready', () => {
+    redis.hset(queue.toKey('meta'), 'opts.maxLenEvents', MOST_EVENTS).catch(() => undefined)
+  })
   // A Redis that is away is no reason not to start: the sweep does the work meanwhile.
   redis.connect().catch(() => undefined)
-  const queue = new Queue(QUEUE_NAME, queueOptions(redis, backend.prefix))
   queue.on('error', hooks.onError)
   return {
     add: (name, data, options) => queue.add(name, data, options),
@@ -72,8 +79,6 @@ const queueOptions = (connection: Redis, prefix: string): QueueOptions => ({
   prefix,
   skipVersionCheck: true,
   skipWaitingForReady: true,
-  // nobody reads what has happened to hints; ten thousand of them are kept by default
-  streams: { events: { maxLen: 100 } },
 })
 
 export async function startQueueWorker(

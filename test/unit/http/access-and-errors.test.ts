@@ -31,9 +31,10 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
 describe('with tokens', () => {
   const authenticate = createAuthenticate(tokens, CALLER)
+  const checkReadiness: Services['checkReadiness'] = async () => ({ ready: true, checks: [] })
   let app: App
   beforeAll(async () => {
-    app = await startApp(stubServices({ readSystem: system }), { authenticate })
+    app = await startApp(stubServices({ readSystem: system, checkReadiness }), { authenticate })
   })
   afterAll(() => app.close())
 
@@ -53,7 +54,6 @@ describe('with tokens', () => {
     'token-of-a',
     'Bearer token-of-a token-of-b',
   ])('%s is refused', async (authorization) => {
-    const app = await start({}, { authenticate })
     expect((await app.inject({ url: '/v1/system', headers: { authorization } })).statusCode).toBe(401)
   })
 
@@ -73,8 +73,6 @@ describe('with tokens', () => {
   })
 
   test('the probes need none', async () => {
-    const checkReadiness: Services['checkReadiness'] = async () => ({ ready: true, checks: [] })
-    const app = await start({ checkReadiness }, { authenticate })
     expect((await app.inject({ url: '/livez' })).json()).toEqual({ status: 'ok' })
     expect((await app.inject({ url: '/readyz' })).json()).toEqual({ ready: true, checks: [] })
   })
@@ -143,7 +141,7 @@ describe('errors', () => {
   })
 
   test('readiness that cannot be checked is not ready', async () => {
-    const app = await start({ checkReadiness: async () => Promise.reject(new Error('down')) })
+    const app = await shared.start({ checkReadiness: async () => Promise.reject(new Error('down')) })
     const answer = await app.inject({ url: '/readyz' })
     expect([answer.statusCode, answer.json().ready]).toEqual([503, false])
   })
@@ -175,7 +173,7 @@ describe('errors', () => {
 
 test('metrics count requests by route, and every app has its own registry', async () => {
   const app = await start({ readSystem: system })
-  const other = await start({})
+  const other = await shared.start({})
   await app.inject({ url: '/v1/system' })
   const line = 'http_request_duration_seconds_count{method="GET",route="/v1/system",status_code="200"} 1'
   expect((await app.inject({ url: '/metrics' })).body).toContain(line)
@@ -183,7 +181,7 @@ test('metrics count requests by route, and every app has its own registry', asyn
 })
 
 test('the documentation shows the document that is served', async () => {
-  const app = await start({})
+  const app = await shared.start({})
   const served = (await app.inject({ url: '/openapi.json' })).json()
   expect((await app.inject({ url: '/docs/json' })).json()).toEqual(served)
   expect((await app.inject({ url: '/docs/' })).headers['content-type']).toMatch('text/html')
@@ -191,7 +189,7 @@ test('the documentation shows the document that is served', async () => {
 
 test('a page of 50 snapshots is written in well under 10 ms', async () => {
   const items = Array.from({ length: 50 }, () => aSnapshot())
-  const app = await start({ listSnapshots: async () => ({ items, nextPageToken: null }) })
+  const app = await shared.start({ listSnapshots: async () => ({ items, nextPageToken: null }) })
   const ask = () => app.inject({ url: '/v1/jobs/orders/snapshots' })
   for (let round = 0; round < 20; round++) await ask()
   const times: number[] = []
