@@ -17,24 +17,23 @@ import { invalidToken, toPage } from './paging.ts'
 const JOBS_SHOWN = 1_000
 
 export const createAuditRepository = (db: Database): AuditRepository => ({
-  insert: async (scope, { id, request, steps, createdBy }, idempotency) => {
-    const values = [
-      id,
-      scope.namespaceId,
-      request.storage.id,
-      JSON.stringify(request),
-      JSON.stringify(steps),
-      createdBy,
-      request.timeoutSeconds,
-    ]
-    const inserted = await insertOperation(db, scope, idempotency, {
+  insert: (scope, { id, request, steps, createdBy }, idempotency) => {
+    return insertOperation(db, scope, idempotency, {
       text: INSERT,
-      values,
-      openKey: 'operation_open_audit_key',
+      values: [
+        id,
+        scope.namespaceId,
+        request.storage.id,
+        JSON.stringify(request),
+        JSON.stringify(steps),
+        createdBy,
+        request.timeoutSeconds,
+      ],
+      open: {
+        key: 'operation_open_audit_key',
+        find: { text: FIND_OPEN, values: [scope.namespaceId, request.storage.id] },
+      },
     })
-    if (inserted.kind !== 'open') return { kind: inserted.kind }
-    const [open] = await db.sql<{ id: string }>(FIND_OPEN, [scope.namespaceId, request.storage.id])
-    return { kind: 'open', id: open?.id ?? null }
   },
 
   listFindings: async ({ namespaceId }, operationId, kind, { pageSize, after }) => {

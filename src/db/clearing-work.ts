@@ -73,8 +73,8 @@ export function createClearingWorkRepository(
       return row ? toBatches(row) : null
     },
 
-    moveOn: (work, { phase, foundEmpty = 0 }) =>
-      write(work, 'move-clearing-on', `phase = $4, found_empty = $5, ${WENT_WELL}, `, [phase, foundEmpty]),
+    moveOn: (work, { phase }) =>
+      write(work, 'move-clearing-on', `phase = $4, found_empty = 0, ${WENT_WELL}, `, [phase]),
 
     markAsked: async (work) => {
       const [row] = await db.sql<{ asked_at: string }>(

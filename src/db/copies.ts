@@ -11,29 +11,24 @@ import { HELD, releaseOperation, renewOperation } from './operation-lease.ts'
 import { HISTORY_OF_BEGUN } from './snapshot-history.ts'
 
 export const createCopyRepository = (db: Database): CopyRepository => ({
-  insert: async (scope, { id, request, steps, createdBy }, idempotency) => {
-    const values = [
-      id,
-      scope.namespaceId,
-      request.snapshot,
-      request.storage.id,
-      JSON.stringify(request),
-      JSON.stringify(steps),
-      createdBy,
-      request.timeoutSeconds,
-    ]
-    const inserted = await insertOperation(db, scope, idempotency, {
+  insert: (scope, { id, request, steps, createdBy }, idempotency) => {
+    return insertOperation(db, scope, idempotency, {
       text: INSERT,
-      values,
-      openKey: 'operation_open_copy_key',
+      values: [
+        id,
+        scope.namespaceId,
+        request.snapshot,
+        request.storage.id,
+        JSON.stringify(request),
+        JSON.stringify(steps),
+        createdBy,
+        request.timeoutSeconds,
+      ],
+      open: {
+        key: 'operation_open_copy_key',
+        find: { text: FIND_OPEN, values: [scope.namespaceId, request.snapshot, request.storage.id] },
+      },
     })
-    if (inserted.kind !== 'open') return { kind: inserted.kind }
-    const [open] = await db.sql<{ id: string }>(FIND_OPEN, [
-      scope.namespaceId,
-      request.snapshot,
-      request.storage.id,
-    ])
-    return { kind: 'open', id: open?.id ?? null }
   },
 })
 

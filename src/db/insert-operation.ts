@@ -15,17 +15,21 @@ export const rememberedFrom = (first: number): string => `remembered as (
     select namespace_id, $${first}, $${first + 1}, $${first + 2}, $${first + 3}, id::text from op
     where $${first + 2}::text is not null)`
 
-type OperationInserted = { kind: 'inserted' | 'gone' | 'open' | 'idempotency-race' }
+type Statement = { text: string; values: readonly unknown[] }
+type OperationInserted =
+  | { kind: 'inserted' | 'gone' | 'idempotency-race' }
+  /** null: it has ended meanwhile, or nobody asked which. */
+  | { kind: 'open'; id: string | null }
 
 /**
- * `text` answers the id, or no row when what it refers to is gone; the values of the key come after `values`. `openKey`: the
- * unique index that lets one such operation be open.
+ * `text` answers the id, or no row when what it refers to is gone; the values of the key come after `values`. `open.key`: the
+ * unique index that lets one such operation be open; `open.find` says which one it is.
  */
 export async function insertOperation(
   db: Database,
   scope: Scope,
   key: IdempotencyKey | undefined,
-  { text, values, openKey }: { text: string; values: readonly unknown[]; openKey: string },
+  { text, values, open }: Statement & { open: { key: string; find?: Statement } },
 ): Promise<OperationInserted> {
   const ofKey = [key?.principal ?? null, key?.route ?? null, key?.key ?? null, key?.bodyHash ?? null]
   try {
@@ -33,7 +37,10 @@ export async function insertOperation(
     return { kind: rows.length === 1 ? 'inserted' : 'gone' }
   } catch (error) {
     const constraint = violatedConstraint(error)
-    if (constraint === openKey) return { kind: 'open' }
+    if (constraint === open.key) {
+      const [found] = open.find ? await db.sql<{ id: string }>(open.find.text, open.find.values) : []
+      return { kind: 'open', id: found?.id ?? null }
+    }
     if (constraint !== 'idempotency_record_pkey' || !key) throw error
     await forgetExpiredKey(db, scope, key)
     return { kind: 'idempotency-race' }

@@ -18,9 +18,9 @@ export const createLifecycleRepository = (db: Database): LifecycleRepository => 
     return row ? toContext(row) : null
   },
 
-  insert: async (scope, operation, idempotency) => {
+  insert: (scope, operation, idempotency) => {
     const { id, kind, jobId, request, steps, createdBy, timeoutSeconds } = operation
-    const inserted = await insertOperation(db, scope, idempotency, {
+    return insertOperation(db, scope, idempotency, {
       text: INSERT,
       values: [
         id,
@@ -32,9 +32,8 @@ export const createLifecycleRepository = (db: Database): LifecycleRepository => 
         createdBy,
         timeoutSeconds,
       ],
-      openKey: 'operation_open_key',
+      open: { key: 'operation_open_key' },
     })
-    return { kind: inserted.kind }
   },
 })
 

@@ -107,7 +107,7 @@ export interface ClearingWorkRepository {
     batches: readonly { number: number; deleted: number; left: readonly ClearingEntry[] }[],
     next: { moveTo: ClearingPhase | null; take: number },
   ): Promise<ClearingBatch[] | null>
-  moveOn(work: ClearingWork, to: { phase: ClearingPhase; foundEmpty?: number }): Promise<boolean>
+  moveOn(work: ClearingWork, to: { phase: ClearingPhase }): Promise<boolean>
   /** Committed before Flink is asked to dispose of the savepoint; forgets the trigger of an earlier try. */
   markAsked(work: ClearingWork): Promise<Date | null>
   markAccepted(work: ClearingWork, triggerId: string): Promise<boolean>
