@@ -53,6 +53,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     types: { getTypeParser },
   })
   pool.on('error', (error) => options.onError?.(error))
+  // The pool listens to idle connections only. One that breaks between two statements of a transaction fails the next of
+  // them; without a listener of its own it would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }) })
 
   return {
