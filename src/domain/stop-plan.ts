@@ -29,6 +29,7 @@ export type StopFacts = {
   /** Another savepoint of the job was in the way when it was last looked. */
   waitedForSavepoint: boolean
   run: {
+    id: string
     state: RunState
     over: boolean
     flinkStartTime: number
@@ -204,10 +205,17 @@ function endOf(stop: StopFacts, job: SeenJob): Omit<Extract<EndStep, { do: 'end'
   }
   // Flink answers a stop only once all tasks have FINISHED (RT/scheduler/stopwithsavepoint): an application's JobManager is
   // gone right after.
-  return job === 'unknown' && snapshot?.reason === 'COMPLETED'
-    ? { ending: endingOf(stop, 'FINISHED'), seen: 'FINISHED' }
-    : null
+  if (job !== 'unknown') return null
+  if (snapshot?.reason === 'COMPLETED') return { ending: endingOf(stop, 'FINISHED'), seen: 'FINISHED' }
+  // Nothing more is to be heard of it but a person's word: there is nothing to wait for.
+  return run.state === 'LOST' ? { ending: lost(stop, run.id), seen: null } : null
 }
+
+const lost = ({ snapshot }: StopFacts, runId: string): StopEnding =>
+  failed(
+    'RUN_LOST',
+    `${snapshot ? `The savepoint ${snapshot.id} is complete and kept` : 'The cancellation was asked for'}, but Flink has not listed the job for a long time, so nobody has seen it end. When you know that it has, confirm it with POST /v1/runs/${runId}/confirm-ended.`,
+  )
 
 const isTheRun = ({ run }: StopFacts, job: SeenJob): job is Exclude<SeenJob, 'unknown'> =>
   job !== 'unknown' && run !== null && job.startTime === run.flinkStartTime

@@ -161,11 +161,11 @@ class Killed extends Error {}
 const lifecycleWork = (leaseMs = LEASE_MS) =>
   createLifecycleWorkRepository(database.db, { leaseMs, newLease: () => v7() })
 
-type WorkerOptions = { dieAt?: string; observes?: boolean; takes?: boolean }
+type WorkerOptions = { dieAt?: string; observes?: boolean; takes?: boolean; lostAfterMs?: number }
 
 /** The loops of a worker process, with the shipped services. `dieAt`: it ends at that crash point, as by SIGKILL; without `takes` it
  * moves savepoints only. */
-function startWorker({ dieAt, observes, takes = true }: WorkerOptions = {}) {
+function startWorker({ dieAt, observes, takes = true, lostAfterMs = 60_000 }: WorkerOptions = {}) {
   let dead = false
   const outside = { flink: connections, stores, log: SILENT, newId: () => v7(), newTriggerId }
   const crashPoint = (name: string) => {
@@ -212,7 +212,7 @@ function startWorker({ dieAt, observes, takes = true }: WorkerOptions = {}) {
       observations,
       flink: connections,
       log: SILENT,
-      lostAfterMs: 60_000,
+      lostAfterMs,
       checkpoints: createCheckpointObserver({
         checkpoints: createCheckpointRepository(database.db, () => v7()),
         intervalMs: 200,
@@ -598,6 +598,24 @@ describe('a JobManager that goes with its job', () => {
     const operation = await ended(id)
     expect(operation).toMatchObject({ status: 'FAILED', failure_code: 'STOP_TIMEOUT' })
     expect(operation.failure_message).toContain(`The savepoint ${operation.snapshot_id} is complete and kept`)
+  })
+
+  it('is over long before its deadline when the next JobManager has not listed the job for so long that it is lost', async () => {
+    ours.flink.faults.reply({ route: 'readSavepoint', times: 'always' }, { kind: 'leader-election' })
+    const first = startWorker()
+    const id = await requestStop(ours, { deadlineSeconds: 3_600 })
+    await until('Flink has done it', async () => acceptedBy(ours)[0]?.outcome === 'completed')
+    await first.stop()
+    await ours.flink.flink.restartJobManager({ ha: true, downMs: 50 })
+    ours.flink.faults.clear()
+    startWorker({ observes: true, lostAfterMs: 200 })
+    const operation = await ended(id)
+    expect(operation).toMatchObject({ status: 'FAILED', failure_code: 'RUN_LOST' })
+    expect(operation.failure_message).toContain(`The savepoint ${operation.snapshot_id} is complete and kept`)
+    expect(operation.failure_message).toContain(`POST /v1/runs/${ours.runId}/confirm-ended`)
+    expect(await listSnapshots(ours)).toMatchObject([{ status: 'Present', reason: 'ADOPTED_FROM_DIRECTORY' }])
+    expect((await readRun(ours))?.state).toBe('LOST')
+    expect(stops).toHaveLength(1)
   })
 })
 

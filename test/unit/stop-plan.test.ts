@@ -11,7 +11,7 @@ import {
 const NOW = new Date('2026-11-21T12:00:00Z')
 const at = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
 
-const RUN = { state: 'RUNNING', over: false, flinkStartTime: 100, failure: null } as const
+const RUN = { id: 'r-1', state: 'RUNNING', over: false, flinkStartTime: 100, failure: null } as const
 const OVER = { ...RUN, over: true } as const
 const TAKEN = {
   id: 's-1',
@@ -172,6 +172,20 @@ describe('the end of a job after its savepoint', () => {
     })
   })
 
+  it('is not waited for once its run is lost, for nothing more will be heard of it ', () => {
+    const unconfirmed = { ...RUN, state: 'LOST' } as const
+    expect(judge({ ...adopted, run: unconfirmed }, 'unknown')).toMatchObject({
+      ending: {
+        code: 'RUN_LOST',
+        message: expect.stringMatching(/savepoint s-1 is complete and kept.*\/v1\/runs\/r-1\/confirm-ended/),
+      },
+      seen: null,
+    })
+    // Flink's word outranks the observer's, which may be older.
+    expect(judge({ ...adopted, run: unconfirmed }, job('RUNNING'))).toEqual({ do: 'wait' })
+    expect(judge({ ...taken, run: unconfirmed }, 'unknown')).toMatchObject({ seen: 'FINISHED' })
+  })
+
   it('is told of a run that was called lost only by an answer of Flink', () => {
     const lost = { ...OVER, state: 'LOST' } as const
     expect(judge({ ...taken, run: lost }, 'unknown')).toMatchObject({ ending: { status: 'SUCCEEDED' } })
@@ -201,6 +215,14 @@ describe('the end of a job after a cancellation', () => {
     expect(judge({ ...asked, cluster: { ...CLUSTER, mode: 'OBSERVE_ONLY' } }, job('RUNNING'))).toEqual({
       do: 'wait',
     })
+  })
+
+  it('is given up once its run is lost', () => {
+    const lost = { run: { ...RUN, state: 'LOST' } } as const
+    expect(judge({ ...asked, ...lost }, 'unknown')).toMatchObject({
+      ending: { code: 'RUN_LOST', message: expect.stringContaining('cancellation was asked for') },
+    })
+    expect(judge({ ...asked, ...lost }, job('CANCELED'))).toMatchObject({ ending: { status: 'SUCCEEDED' } })
   })
 
   it('is given up at the deadline', () => {
