@@ -9,7 +9,7 @@ import { ensureDependencies } from './ensure-dependencies.mjs'
 import { runChild } from './run-child.mjs'
 
 const SUITES = ['unit', 'integration', 'e2e', 'faults', 'real-flink']
-const FAILURE_LENGTH = 2_000
+const FAILURE_LENGTH = 8_000
 const root = fileURLToPath(new URL('..', import.meta.url))
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !SUITES.includes(name))

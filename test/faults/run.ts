@@ -23,6 +23,8 @@ export type RunReport = {
   struck: StrikeName[]
   /** What each part took, in ms. */
   tookMs: { start: number; faults: number; drain: number; all: number }
+  /** What was in the way of draining: the open rows, and what Postgres was doing. */
+  stuck: object[]
   /** What our processes printed. */
   output: string
 }
@@ -101,6 +103,7 @@ async function runSeed(seed: number, template: string): Promise<RunReport> {
     const faultsEndedAt = Date.now()
     const openAtFaultsEnd = await countOpen(world.system.databaseUrl)
     const drainedAt = await drain(world)
+    const stuck = drainedAt === null ? await describeStuck(world.system.databaseUrl) : []
     await world.halt()
     const history: History = {
       seed,
@@ -122,6 +125,7 @@ async function runSeed(seed: number, template: string): Promise<RunReport> {
         drain: (drainedAt ?? Date.now()) - faultsEndedAt,
         all: Date.now() - startedAt,
       },
+      stuck,
       output: world.system.output(),
     }
   } finally {
@@ -181,12 +185,27 @@ const OPEN = `select (
     + (select count(*) from schedule_firing where outcome = 'PENDING')
     + (select count(*) from operation where ended_at is null))::int as open`
 
+const STUCK = `
+  select 'operation' as what, to_jsonb(o) - 'input' || jsonb_build_object('now', now()) as row from operation o where ended_at is null
+  union all select 'clearing', to_jsonb(c) || jsonb_build_object('now', now()) from clearing c where ended_at is null
+  union all select 'run', to_jsonb(r) - 'checkpoint_config' from run r
+    where id in (select run_id from operation where ended_at is null)
+  union all select 'session', jsonb_build_object('pid', pid, 'name', application_name, 'state', state, 'waits', wait_event,
+      'since', state_change, 'blocked by', pg_blocking_pids(pid), 'statement', left(query, 200))
+    from pg_stat_activity where datname = current_database() and (state <> 'idle' or wait_event_type = 'Lock')`
+
 async function countOpen(databaseUrl: string): Promise<number> {
+  const [row] = await readOnce<{ open: number }>(databaseUrl, OPEN)
+  return row?.open ?? 0
+}
+
+const describeStuck = (databaseUrl: string): Promise<object[]> => readOnce(databaseUrl, STUCK)
+
+async function readOnce<Line extends object>(databaseUrl: string, text: string): Promise<Line[]> {
   const client = new Client({ connectionString: databaseUrl })
   await client.connect()
   try {
-    const { rows } = await client.query<{ open: number }>(OPEN)
-    return rows[0]?.open ?? 0
+    return (await client.query<Line>(text)).rows
   } finally {
     await client.end()
   }
@@ -205,7 +224,8 @@ async function drain({ system }: World): Promise<number | null> {
 // ---------------------------------------------------------------------------------------------------- in words
 
 /** Everything somebody needs who wants to see it again. */
-export function describeFailure({ seed, verdict, struck, history, tookMs, output }: RunReport): string {
+export function describeFailure(report: RunReport): string {
+  const { seed, verdict, struck, history, tookMs, stuck, output } = report
   const ids = new Set(
     verdict.violations.flatMap(({ what }) => what.match(/[0-9a-f]{8}-[0-9a-f-]{27}/g) ?? []),
   )
@@ -230,6 +250,7 @@ export function describeFailure({ seed, verdict, struck, history, tookMs, output
     ...verdict.violations.map(({ rule, what }) => `  ${rule}: ${what}`),
     `  faults: ${struck.join(', ')}; ${JSON.stringify(tookMs)}`,
     `  disturbances: ${JSON.stringify(history.disturbances)}; faults ended at ${history.faultsEndedAt}`,
+    ...stuck.map((row) => `  stuck: ${JSON.stringify(row)}`),
     JSON.stringify(concerned, null, 1).slice(0, 20_000),
   ].join('\n')
 }
