@@ -26,10 +26,16 @@ type ClearingStep =
 
 /** Found empty so often, with a pause in between, it is gone: a store may list what it has deleted for a while, and the other way round. */
 const TIMES_EMPTY = 2
-const VERIFY_PAUSE_MS = 500
+/** Between two empty looks: so long that they are two answers of the store, not one that some cache of it gives twice. */
+const VERIFY_PAUSE_MS = 250
+/** A store that still lists what it has deleted needs a moment: it is given more. */
+const LISTED_AGAIN_PAUSE_MS = 500
 
 /** Before the next look; none before the end. */
-export const verifyPauseMs = (foundEmpty: number): number => (foundEmpty >= TIMES_EMPTY ? 0 : VERIFY_PAUSE_MS)
+export const verifyPauseMs = (foundEmpty: number): number => {
+  if (foundEmpty >= TIMES_EMPTY) return 0
+  return foundEmpty === 0 ? LISTED_AGAIN_PAUSE_MS : VERIFY_PAUSE_MS
+}
 
 export function nextClearingStep(position: ClearingPosition): ClearingStep {
   const { method, phase } = position
