@@ -1,8 +1,9 @@
 /**
  * B8: what a savepoint costs in the memory of our processes and of Redis: one that is in flight, and one that has ended and
  * is only stored. Garbage is collected before each reading; what the compilers keep grows for a while, so the first rounds
- * do not count. Nothing that is stored goes until the end: what the processes keep of it is what they have more after the
- * last round than before the first one.
+ * do not count. Nothing that is stored goes until the end: what the processes keep of it is how their memory grows with the number
+ * stored, the median slope between any two readings (Theil and Sen): what is kept of each shows between all of them, what a
+ * compiler allocates once only between some.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -120,9 +121,22 @@ async function readMemory(heaps: readonly Heap[], redis: Redis): Promise<Bytes> 
 
 const sumOf = ({ node, redis }: Bytes): number => node + redis
 
+type Reading = { stored: number; bytes: number }
+
+/** Bytes per stored one, between each two readings at different numbers of them. */
+const slopesOf = (readings: readonly Reading[]): number[] =>
+  readings.flatMap((from, index) =>
+    readings
+      .slice(index + 1)
+      .filter(({ stored }) => stored !== from.stored)
+      .map((to) => (to.bytes - from.bytes) / (to.stored - from.stored)),
+  )
+
 const summarize = (measured: readonly Round[], jobs: number) => {
-  const [first, last] = [measured[0]?.before, measured.at(-1)?.after]
-  const grown = first && last ? sumOf(last) - sumOf(first) : Number.NaN
+  const readings = measured.flatMap(({ before, after }, round) => [
+    { stored: round * jobs, bytes: sumOf(before) },
+    { stored: (round + 1) * jobs, bytes: sumOf(after) },
+  ])
   return {
     ratios: [
       {
@@ -135,7 +149,7 @@ const summarize = (measured: readonly Round[], jobs: number) => {
         name: 'B8 stored',
         what: 'the same of a stored one, from all rounds (0; what a reading differs from the next is up to 100)',
         bar: { is: 'at most' as const, first: 100, goal: 0 },
-        rounds: [Math.max(0, grown / (measured.length * jobs))],
+        rounds: [Math.max(0, medianOf(slopesOf(readings)))],
       },
     ],
     figures: measured.map(({ before, after, inFlight }) => ({
