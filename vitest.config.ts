@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import LongestFirst from './test/support/longest-first.ts'
 
 const SERVICES = ['test/support/provision-services.ts']
 const PROCESSES = [...SERVICES, 'test/support/build-dist.ts']
@@ -8,6 +9,7 @@ const CI_RETRY = process.env['CI'] === 'true' ? 1 : 0
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       // Rules and services with fakes: one process, no isolation, about a second.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, testTimeout: 20_000 } },
