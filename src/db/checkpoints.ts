@@ -211,7 +211,7 @@ const LIST_COMPLETED = `
 /** Clocks of Flink and of the store differ; only an end that nobody can take back counts as one. */
 const CLAIM_REVIEWS = `
   with due as (
-    select id from run where recheck_at <= now() order by recheck_at limit $1 for update skip locked),
+    select id from run where recheck_at <= now() + interval '1 ms' order by recheck_at limit $1 for update skip locked),
   claimed as (
     update run r set recheck_at = now() + make_interval(secs => $2::float8 / 1000) from due where r.id = due.id
     returning r.id, r.namespace_id, r.flink_job_id, r.state, r.ended_at)

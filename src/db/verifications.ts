@@ -89,10 +89,13 @@ const toReport = (row: ReportRow): VerificationReport => ({
   verifiedBy: row.verified_by,
 })
 
-/** One without a location is never looked for again: Flink keeps it in its own memory. */
+/**
+ * Instants are kept to the millisecond, rounded: what is due now may stand half of one in the future. One without a location is
+ * never looked for again: Flink keeps it in its own memory.
+ */
 const CLAIM_DUE = `
   with due as (
-    select id from snapshot where verify_at is not null and status = 'Present' and verify_at <= now()
+    select id from snapshot where verify_at is not null and status = 'Present' and verify_at <= now() + interval '1 ms'
     order by verify_at limit $1 for update skip locked),
   claimed as (
     update snapshot s set verify_at = case when s.location is null then null
