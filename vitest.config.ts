@@ -21,7 +21,7 @@ export default defineConfig({
           globalSetup: SERVICES,
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          maxWorkers: 1, // transaction ids are the server's: a neighbour's would stand in the order of events
+          maxWorkers: 2, // who cannot have neighbours on its server has one of its own (test/support/database.ts)
         },
       },
       {

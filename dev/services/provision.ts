@@ -15,6 +15,8 @@ export type ProvisionOptions = {
   need: readonly ServiceName[]
   /** Over the defaults, which trade safety against power loss for speed: benchmarks set `fsync: 'on'`. */
   postgresSettings?: Record<string, string | number>
+  /** Started here whatever the environment names: for who cannot have neighbours. */
+  own?: boolean
 }
 
 export type ProvisionedServices = {
@@ -49,7 +51,7 @@ const STARTERS: Record<ServiceName, Starter> = {
 
 export async function provisionServices(options: ProvisionOptions): Promise<ProvisionedServices> {
   const starting = [...new Set(options.need)].map(
-    (name) => findInEnvironment(name) ?? STARTERS[name](options),
+    (name) => (options.own ? undefined : findInEnvironment(name)) ?? STARTERS[name](options),
   )
   const stop = stopOnceFor(starting)
   const outcomes = await Promise.allSettled(starting)

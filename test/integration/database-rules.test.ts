@@ -17,7 +17,7 @@ let ours: Tenant
 let theirs: Tenant
 
 beforeAll(async () => {
-  database = await openMigratedDatabase('database-rules')
+  database = await openMigratedDatabase('database-rules', { ownServer: true })
   const tenants = await createTenants(database.db)
   ours = tenants.ours
   theirs = tenants.theirs
