@@ -8,7 +8,7 @@ import type { SnapshotFilter } from '../../src/ports/snapshots.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { insertSavepoint, type Tenant } from '../support/fixtures.ts'
 import { explaining, openMany, type PlanNode, rowsRead } from '../support/plans.ts'
-import { FAILED_ROWS } from '../support/seed-snapshots.ts'
+import { FAILED_ROWS, forgetRareStatus } from '../support/seed-snapshots.ts'
 
 const PAGE = 50
 
@@ -39,6 +39,20 @@ const ofOurJob = (filter: Partial<SnapshotFilter> = {}): SnapshotFilter => ({
 const list = (filter: Partial<SnapshotFilter>, after: string | null) =>
   createSnapshotRepository(database.db).list(ours.caller, ofOurJob(filter), { pageSize: PAGE, after })
 
+async function expectPagesInOrder(filter: Partial<SnapshotFilter>): Promise<void> {
+  const first = await list(filter, null)
+  expect(first.items).toHaveLength(PAGE)
+  for (const after of [null, first.next]) {
+    const plan = await planOf(filter, after)
+    const scans = plan.filter((node) => node['Relation Name'] === 'snapshot')
+    expect(scans.map((node) => node['Node Type'])).toEqual([expect.stringMatching(/^Index (Only )?Scan$/)])
+    expect(rowsRead(plan, 'snapshot')).toBeLessThanOrEqual(PAGE + 1)
+    // A sort could only be of the page, yet there is none: the index gives the order. (Attempts sort in their aggregate.)
+    const sorted = plan.filter((node) => /Sort/.test(node['Node Type']) && (node['Actual Rows'] ?? 0) > 10)
+    expect(sorted).toEqual([])
+  }
+}
+
 describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
   test.each<[string, Partial<SnapshotFilter>]>([
     ['without a filter', {}],
@@ -49,17 +63,7 @@ describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
     ['oldest first', { order: 'asc' }],
     ['by completion', { orderBy: 'completedAt' }],
   ])('reads an index in its order and no more than the page: %s', async (_, filter) => {
-    const first = await list(filter, null)
-    expect(first.items).toHaveLength(PAGE)
-    for (const after of [null, first.next]) {
-      const plan = await planOf(filter, after)
-      const scans = plan.filter((node) => node['Relation Name'] === 'snapshot')
-      expect(scans.map((node) => node['Node Type'])).toEqual([expect.stringMatching(/^Index (Only )?Scan$/)])
-      expect(rowsRead(plan, 'snapshot')).toBeLessThanOrEqual(PAGE + 1)
-      // A sort could only be of the page, yet there is none: the index gives the order. (Attempts sort in their aggregate.)
-      const sorted = plan.filter((node) => /Sort/.test(node['Node Type']) && (node['Actual Rows'] ?? 0) > 10)
-      expect(sorted).toEqual([])
-    }
+    await expectPagesInOrder(filter)
   })
 
   test('shows the newest first', async () => {
@@ -95,5 +99,13 @@ describe('[T-01] a list of 50 at 1,000,000 snapshots of one job', () => {
     } while (after !== null)
     expect(new Set(seen).size).toBe(seen.length)
     expect(seen).toHaveLength(FAILED_ROWS)
+  })
+
+  test.each<[string, Partial<SnapshotFilter>]>([
+    ['newest first', {}],
+    ['oldest first', { order: 'asc' }],
+  ])('reads no more than the page of a status that the statistics have never met: %s', async (_, filter) => {
+    await forgetRareStatus(database.db.pool, ours.jobId)
+    await expectPagesInOrder({ status: ['Failed'], ...filter })
   })
 })

@@ -15,6 +15,7 @@ const SHIPPED = [
   '0006_inside',
   '0007_rules_of_a_job',
   '0008_looked',
+  '0009_failed_of_a_kind',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
