@@ -176,8 +176,8 @@ const RECORD_CLUSTER = `
 
 /**
  * One statement for all changes of a poll; `owner` locks the cluster row, so a new owner waits or we change nothing. The poll
- * may be older than what a stop has written: whether a live run is being stopped is not the observer's to say, and a run
- * that the stop saw ended stays ended.
+ * may be older than what a start or a stop has written: whether a live run is being stopped is not the observer's to say, a
+ * run that the stop saw ended stays ended, and one whose start saw it run is not missed by a poll that began before it.
  *
  * What ends is looked for in storage (`recheck_at`), and so is what a new run under a known Flink job id may be
  * overwriting. The version of a new run: STARTED, that of the run it follows where we started that one (nobody else can
@@ -205,6 +205,7 @@ const RECORD_RUNS = `
         then now() + make_interval(secs => $4::float8 / 1000) else r.recheck_at end,
       failure = coalesce(c.failure, r.failure), updated_at = now()
     from change c where c.kind = 'run-changed' and r.id = c."runId" and r.state not in ('FINISHED', 'CANCELED', 'FAILED')
+      and (not c.missing or r.flink_start_time = c."flinkStartTime")
     returning r.id, r.namespace_id, r.job_id, r.state, r.flink_state),
   superseded as (
     update run r set state = 'LOST', all_tasks_running = false, tasks_running_since = null,

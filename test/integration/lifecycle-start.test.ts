@@ -1032,7 +1032,7 @@ it('keeps to its namespace: two starts of jobs with the same names', async () =>
 })
 
 describe('the observer and a run that we started', () => {
-  const observe = async (tenant: Tenant) => {
+  const observe = async (tenant: Tenant, client: FlinkClient = clientOf(tenant.flink)) => {
     const { db } = database
     const observations = createObservationRepository(db, v7)
     const workerId = v7()
@@ -1041,7 +1041,7 @@ describe('the observer and a run that we started', () => {
     await observations.claimClusters(workerId, 60_000)
     const observer = createClusterObserver({
       observations,
-      flink: { to: () => clientOf(tenant.flink), close: async () => undefined },
+      flink: { to: () => client, close: async () => undefined },
       log: SILENT,
       lostAfterMs: 300_000,
       checkpoints: createCheckpointObserver({
@@ -1079,6 +1079,26 @@ describe('the observer and a run that we started', () => {
       version_basis: 'STARTED',
     })
     expect(await readRuns(ours)).toHaveLength(1)
+  })
+
+  it('does not miss it by a list that is older than what its start has seen', async () => {
+    const request = await submitOnly()
+    const client = clientOf(ours.flink)
+    await observe(ours, {
+      ...client,
+      async listJobs() {
+        const listed = await client.listJobs()
+        begin(ours.flink, request)
+        await sweepOn()
+        return listed
+      },
+    })
+    expect(await readRun(ours)).toMatchObject({
+      state: 'RUNNING',
+      flink_start_time: START_TIME,
+      all_tasks_running: true,
+      missing_since: null,
+    })
   })
 
   it('follows it through a JobManager failover, also before its first checkpoint', async () => {
