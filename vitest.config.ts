@@ -3,6 +3,7 @@ import LongestFirst from './test/support/longest-first.ts'
 
 const SERVICES = ['test/support/provision-services.ts']
 const PROCESSES = [...SERVICES, 'test/support/build-dist.ts']
+const GATEWAY = 'test/support/build-gateway.ts'
 
 // Real services on two shared cores: in CI a test may need a second try, which the report shows. Fault runs get none.
 const CI_RETRY = process.env['CI'] === 'true' ? 1 : 0
@@ -18,7 +19,7 @@ export default defineConfig({
           name: 'integration',
           retry: CI_RETRY,
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: SERVICES,
+          globalSetup: [...SERVICES, GATEWAY],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 2, // who cannot have neighbours on its server has one of its own (test/support/database.ts)
@@ -52,7 +53,7 @@ export default defineConfig({
           name: 'real-flink',
           retry: CI_RETRY,
           include: ['test/e2e/**/*.real.test.ts'],
-          globalSetup: PROCESSES,
+          globalSetup: [...PROCESSES, GATEWAY],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           maxWorkers: 3,
