@@ -3,7 +3,7 @@
  * transaction that locks it first: whoever begins to use a snapshot locks or writes its row too (`lifecycle-work.ts` SUBMIT,
  * a copy), so one of both sees the other. The worker's side stands in `clearing-work.ts`.
  */
-import type { Clearing, ClearingCluster, ClearingFacts } from '../domain/clearing.ts'
+import type { Clearing, ClearingCluster, ClearingFacts, RuleBasis } from '../domain/clearing.ts'
 import { DomainError } from '../domain/errors.ts'
 import { parseLocation } from '../domain/location.ts'
 import { LIFECYCLE_KINDS } from '../domain/operation.ts'
@@ -11,7 +11,12 @@ import { listUses } from '../domain/references.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
 import { folderKey } from '../domain/snapshot-files.ts'
 import { type SnapshotStatus, statusesBefore } from '../domain/snapshot-status.ts'
-import type { CheckpointDirectoryRepository, ClearingRepository, NewClearing } from '../ports/clearing.ts'
+import type {
+  CheckpointDirectoryRepository,
+  ClearingBegun,
+  ClearingRepository,
+  NewClearing,
+} from '../ports/clearing.ts'
 import type { InspectionRepository } from '../ports/inspections.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Scope } from '../ports/scope.ts'
@@ -21,6 +26,7 @@ import { constraintOf, withDomainErrors } from './errors.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
 import { readReferences } from './references.ts'
 import { RESTORABLE } from './restorable.ts'
+import { IS_RUNNING, SAVED_RULE } from './retention.ts'
 import { SNAPSHOT_COLUMNS, SNAPSHOT_JOINS, type SnapshotRow, toSnapshot } from './snapshot-rows.ts'
 
 /** One more than are looked into for one request. */
@@ -169,27 +175,52 @@ const FACTS = `
 
 // --------------------------------------------------------------------------------------------------- begin
 
-type Locked = Row & { id: string; status: SnapshotStatus; row_version: number; restorable: boolean }
+type Locked = Row & {
+  id: string
+  job_id: string
+  status: SnapshotStatus
+  row_version: number
+  restorable: boolean
+  expired: boolean
+}
 
 /** Locked in the order of their ids: two clearings that rely on each other's snapshots wait, and never in a circle. */
 const LOCK = `
-  select s.id::text as id, s.status, s.row_version, (${RESTORABLE}) as restorable from snapshot s
+  select s.id::text as id, s.job_id, s.status, s.row_version, (${RESTORABLE}) as restorable,
+    coalesce(s.expires_at <= now(), false) as expired
+  from snapshot s
   where s.namespace_id = $1::uuid and s.id = any($2::uuid[]) order by s.id for update of s`
 
-async function beginIn(sql: Sql, scope: Scope, clearing: NewClearing): Promise<boolean> {
-  const { snapshotId, witnesses } = clearing
+async function beginIn(sql: Sql, scope: Scope, clearing: NewClearing): Promise<ClearingBegun> {
+  const { snapshotId, witnesses, basis } = clearing
   const locked = await sql<Locked>(LOCK, [scope.namespaceId, [snapshotId, ...witnesses]], 'lock-clearing')
   const own = locked.find(({ id }) => id === snapshotId)
   if (!own || !statusesBefore('Clearing').includes(own.status) || String(own.row_version) !== clearing.etag) {
-    return false
+    return 'changed'
   }
   const standing = locked.filter(({ id, restorable }) => id !== snapshotId && restorable)
-  if (standing.length !== new Set(witnesses).size) return false
-  // A statement of its own after the lock: it sees what committed while we waited for it.
-  if (clearing.method !== 'FORGET' && (await isUsed(sql, scope, snapshotId))) return false
+  if (standing.length !== new Set(witnesses).size) return 'changed'
+  // Statements of their own after the lock: they see what committed while we waited for it.
+  if (basis !== null && !(await stillAsks(sql, scope, basis, own))) return 'withdrawn'
+  if (clearing.method !== 'FORGET' && (await isUsed(sql, scope, snapshotId))) return 'changed'
   const begun = await sql(BEGIN, beginValues(scope, clearing, own.status), 'begin-clearing')
-  return begun.length === 1
+  return begun.length === 1 ? 'begun' : 'changed'
 }
+
+async function stillAsks(sql: Sql, { namespaceId }: Scope, basis: RuleBasis, own: Locked): Promise<boolean> {
+  if (basis.kind === 'EXPIRY') return own.expired
+  const rows = await sql(RULE_HOLDS, [namespaceId, own.job_id, basis.saved], 'rule-holds')
+  return rows.length > 0
+}
+
+/** The rule that holds for the job is held until the snapshot is marked: whoever is answered that it has gone has saved the rest. */
+const RULE_HOLDS = `
+  select 1 from job j
+    join run r on r.id = j.current_run_id and r.namespace_id = j.namespace_id and ${IS_RUNNING}
+    cross join lateral (
+      select * from retention p where p.namespace_id = j.namespace_id and (p.job_id = j.id or p.job_id is null)
+      order by p.job_id nulls last limit 1 for share) p
+  where j.namespace_id = $1::uuid and j.id = $2::uuid and j.deleted_at is null and ${SAVED_RULE} = $3`
 
 async function isUsed(sql: Sql, { namespaceId }: Scope, snapshotId: string): Promise<boolean> {
   const references = await readReferences(sql, namespaceId, snapshotId)

@@ -12,6 +12,7 @@ import {
   type RetainedRow,
   RULED,
   retainedColumns,
+  SAVED_RULE,
   toRetained,
 } from './retention.ts'
 
@@ -64,7 +65,8 @@ type DueRow = Row & {
   keep_count: number | null
   max_age_seconds: number | null
   rollback_window_seconds: number | null
-  signature: string
+  saved: string
+  ids: string
 }
 
 const toDueJob = (row: DueRow): DueJob => ({
@@ -72,7 +74,8 @@ const toDueJob = (row: DueRow): DueJob => ({
   namespaceId: row.namespace_id,
   namespace: row.namespace,
   policy: toPolicy(row),
-  signature: row.signature,
+  saved: row.saved,
+  signature: `${row.saved}.${row.ids}`,
 })
 
 const toPolicy = (row: DueRow): RetentionPolicy => ({
@@ -153,7 +156,7 @@ const candidates = (
 
 const LIST_DUE = `
   select j.id, j.name, j.namespace_id, n.name as namespace, p.keep_count, p.max_age_seconds, p.rollback_window_seconds,
-    p.id || '.' || p.row_version || '.' || due.ids as signature
+    ${SAVED_RULE} as saved, due.ids
   from job j
     join namespace n on n.id = j.namespace_id
     join cluster c on c.id = j.cluster_id and c.namespace_id = j.namespace_id

@@ -202,6 +202,8 @@ export const RULED = `s.kind = 'SAVEPOINT' and s.status = 'Present' and s.source
 
 /** Whether the rule of the job `j` is carried out now, on the cluster `c`, with its current run `r`. */
 export const IS_RUNNING = `coalesce(r.state = 'RUNNING', false)`
+/** Another one as soon as the rule `p` is changed, or deleted and saved again. */
+export const SAVED_RULE = `(p.id || '.' || p.row_version)`
 export const IDENTITY_CHANGED = `(c.changed_to is not null and not c.follow_identity)`
 
 const CONTEXT = `

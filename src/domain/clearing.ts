@@ -17,6 +17,12 @@ export const CLEARING_REASONS = [
 ] as const
 export type ClearingReason = (typeof CLEARING_REASONS)[number]
 
+/**
+ * What a rule's clearing rests on, asked once more under its lock: a round goes over many savepoints, and what it read at its
+ * begin may have been withdrawn since. `saved`: the row and version of the rule of retention.
+ */
+export type RuleBasis = { kind: 'EXPIRY' } | { kind: 'RETENTION'; saved: string }
+
 export const CLEARING_PHASES = ['LISTING', 'DELETING_METADATA', 'DELETING', 'VERIFYING', 'DONE'] as const
 export type ClearingPhase = (typeof CLEARING_PHASES)[number]
 

@@ -5,6 +5,7 @@ import type {
   ClearingMethod,
   ClearingPhase,
   ClearingReason,
+  RuleBasis,
 } from '../domain/clearing.ts'
 import type { Protection } from '../domain/protection.ts'
 import type { CheckpointDirectoryFacts, CheckpointDirectoryUser } from '../domain/retained-checkpoint.ts'
@@ -41,7 +42,12 @@ export type NewClearing = {
   looked: boolean
   /** For these it is spared no longer: they must all still be restorable, so that no two clearings rely on each other. */
   witnesses: readonly string[]
+  /** null when a person asks. */
+  basis: RuleBasis | null
 }
+
+/** `changed`: look again. `withdrawn`: the rule that asked does not ask any more. */
+export type ClearingBegun = 'begun' | 'changed' | 'withdrawn'
 
 /** One object of a list: its key below the prefix, and in a bucket that keeps versions the one version that is meant. */
 export type ClearingEntry = { key: string; versionId: string | null }
@@ -132,9 +138,9 @@ export interface ClearingRepository {
   find(scope: Scope, snapshotId: string): Promise<Clearing | null>
   /**
    * Present, Failed or Timeout → Clearing with its transition, event and clearing row in one guarded statement, which
-   * checks again that nobody has begun to use the snapshot since `readFacts`. false: look again.
+   * checks again that nobody has begun to use the snapshot since `readFacts`, and that its rule still asks for it.
    */
-  begin(scope: Scope, clearing: NewClearing): Promise<boolean>
+  begin(scope: Scope, clearing: NewClearing): Promise<ClearingBegun>
   /**
    * A clearing under way ends now, Cleared(GIVEN_UP), with what is left where it is: whoever holds it loses its lease. Harmless
    * when it has ended.

@@ -55,6 +55,8 @@ export type DueJob = {
   namespaceId: string
   namespace: string
   policy: RetentionPolicy
+  /** The row and version of the rule. */
+  saved: string
   /** Another one when the rule, or what it asks to go, has changed. */
   signature: string
 }

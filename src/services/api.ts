@@ -3,7 +3,7 @@
 import type { SkippedFlinkJob } from '../domain/attach-plan.ts'
 import type { AuditFinding, FindingKind, StorageUsage } from '../domain/audit.ts'
 import type { Finding, JobVersionView } from '../domain/checkpoint-settings.ts'
-import type { Clearing, ClearingReason } from '../domain/clearing.ts'
+import type { Clearing, ClearingReason, RuleBasis } from '../domain/clearing.ts'
 import type { Compatibility, KnownOperators } from '../domain/compatibility.ts'
 import type { FlinkJobState } from '../domain/flink.ts'
 import type { InspectionSummary, SnapshotInspection, StoredFile } from '../domain/inspection.ts'
@@ -551,6 +551,7 @@ export interface Services {
    * Present, Failed or Timeout → Clearing, for which the data goes next; a snapshot that is Clearing or Cleared already answers
    * as it is. `data: 'keep'` only forgets it. `force` overrides a protection (not a pin) and is a person's only: a rule gives
    * `why`, and throws nothing else than a person meets: SNAPSHOT_IN_USE, SNAPSHOT_PROTECTED, FILES_OUTSIDE_PREFIX, OBSERVE_ONLY …
+   * When its basis has gone meanwhile the snapshot stays and is answered as it is.
    */
   clearSnapshot(
     command: Query<{
@@ -558,7 +559,7 @@ export interface Services {
       force?: boolean | undefined
       data?: 'delete' | 'keep' | undefined
       ifMatch?: string | undefined
-      why?: { reason: ClearingReason; message: string | null } | undefined
+      why?: { reason: ClearingReason; message: string | null; basis: RuleBasis } | undefined
     }>,
   ): Promise<Snapshot>
   /** How the removal of its data goes on; NOT_FOUND when nobody has asked for it. */

@@ -68,6 +68,7 @@ export function createRetentionRound(ports: ApplyRetentionPorts): { round(): Pro
  */
 async function applyToJob(due: DueJob, ports: ApplyRetentionPorts, refusals: Refusals): Promise<boolean> {
   const { job, namespaceId, namespace, policy } = due
+  const basis = { kind: 'RETENTION', saved: due.saved } as const
   const except = refusals.of(job.id)
   const { now, candidates } = await ports.retentionWork.listCandidates(due, { limit: MOST_OF_A_JOB, except })
   if (candidates.length === 0) return true
@@ -82,8 +83,11 @@ async function applyToJob(due: DueJob, ports: ApplyRetentionPorts, refusals: Ref
   )
   const cleared = noneCleared()
   for (const { snapshot, rule, because } of verdicts.filter(isToGo)) {
-    const asked = { snapshot, jobId: job.id, namespaceId, namespace, rule, because }
-    if (await clearByRule(asked, ports, refusals)) cleared[rule] += 1
+    const asked = { snapshot, jobId: job.id, namespaceId, namespace, rule, because, basis }
+    const outcome = await clearByRule(asked, ports, refusals)
+    // The rule has been changed, or the job stopped: the next round asks what holds then.
+    if (outcome === 'withdrawn') break
+    if (outcome === 'cleared') cleared[rule] += 1
   }
   const count = RETENTION_RULES.reduce((sum, rule) => sum + cleared[rule], 0)
   if (count > 0) {

@@ -67,7 +67,7 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
       return false
     case 'clear': {
       const looked = decision.method === 'OBJECTS' && (await refuseFilesOutside(facts, scope, ports))
-      const begun = await ports.clearings.begin(scope, {
+      const outcome = await ports.clearings.begin(scope, {
         id: ports.newId(),
         snapshotId: facts.snapshot.id,
         method: decision.method,
@@ -79,9 +79,10 @@ async function tryOnce(request: Request, ports: ClearSnapshotPorts): Promise<boo
         etag: facts.snapshot.etag,
         looked,
         witnesses: force ? [] : witnessesOf(facts, protections),
+        basis: request.why?.basis ?? null,
       })
-      if (begun) ports.nudges.savepointDue()
-      return begun
+      if (outcome === 'begun') ports.nudges.savepointDue()
+      return outcome !== 'changed'
     }
   }
 }

@@ -28,8 +28,19 @@ export function createExpiryRound(ports: ExpireSnapshotsPorts): { round(): Promi
       const cleared = new Map<string, { namespaceId: string; count: number; kept: number }>()
       for (const { id, jobId, namespaceId, namespace, expiresAt } of tried) {
         const because = `It expired at ${expiresAt}.`
-        const asked = { snapshot: id, jobId, namespaceId, namespace, rule: 'EXPIRED', because } as const
-        const gone = await clearByRule(asked, ports, refusals)
+        const basis = { kind: 'EXPIRY' } as const
+        const asked = {
+          snapshot: id,
+          jobId,
+          namespaceId,
+          namespace,
+          rule: 'EXPIRED',
+          because,
+          basis,
+        } as const
+        const outcome = await clearByRule(asked, ports, refusals)
+        if (outcome === 'withdrawn') continue
+        const gone = outcome === 'cleared'
         const { count, kept } = cleared.get(jobId) ?? { count: 0, kept: 0 }
         cleared.set(jobId, { namespaceId, count: count + (gone ? 1 : 0), kept: kept + (gone ? 0 : 1) })
       }

@@ -2,6 +2,8 @@
  * How a rule asks for a clearing. What is refused is remembered by this process and left alone for a while: asked again each
  * minute it would be refused each minute. A process that has forgotten asks once more, which does no harm.
  */
+
+import type { RuleBasis } from '../domain/clearing.ts'
 import { DomainError } from '../domain/errors.ts'
 import type { RetentionRule } from '../domain/retention.ts'
 import type { Log } from '../ports/process.ts'
@@ -23,7 +25,11 @@ export type RuleClearing = {
   namespace: string
   rule: RetentionRule
   because: string
+  basis: RuleBasis
 }
+
+/** `withdrawn`: the rule asks for it no longer. */
+export type RuleOutcome = 'cleared' | 'kept' | 'withdrawn'
 
 /** What was refused, until when it is left alone (`performance.now()`), by job. */
 export type Refusals = {
@@ -78,21 +84,21 @@ export const isDatabaseAway = (error: unknown): boolean =>
   error instanceof DomainError && error.code === 'DATABASE_UNAVAILABLE'
 
 /**
- * Whether the clearing has begun. Whatever keeps one snapshot from being cleared keeps no other one. Asking for what is being
+ * What became of it: `cleared` when the clearing has begun. Whatever keeps one snapshot from being cleared keeps no other one. Asking for what is being
  * cleared already is harmless.
  */
 export async function clearByRule(
-  { snapshot, jobId, namespaceId, namespace, rule, because }: RuleClearing,
+  { snapshot, jobId, namespaceId, namespace, rule, because, basis }: RuleClearing,
   { clearSnapshot, log }: RuleClearingPorts,
   refusals: Refusals,
-): Promise<boolean> {
+): Promise<RuleOutcome> {
   try {
-    await clearSnapshot({
+    const { status } = await clearSnapshot({
       caller: { namespaceId, namespace, principal: RULE_PRINCIPAL },
       snapshot,
-      why: { reason: rule, message: because },
+      why: { reason: rule, message: because, basis },
     })
-    return true
+    return status === 'Clearing' || status === 'Cleared' ? 'cleared' : 'withdrawn'
   } catch (error) {
     if (isDatabaseAway(error)) throw error
     refusals.note(jobId, snapshot)
@@ -103,6 +109,6 @@ export async function clearByRule(
     } else {
       log.error({ ...fields, err: error }, 'a rule could not clear this snapshot')
     }
-    return false
+    return 'kept'
   }
 }

@@ -142,7 +142,7 @@ const beginBlindly = (real: ClearingRepository, db: Database): ClearingRepositor
        select namespace_id, id, 'Present', 'Clearing', $5, $7 from marked`,
       [id, snapshotId, namespaceId, method, reason, prefix, requestedBy],
     )
-    return true
+    return 'begun'
   },
 })
 
@@ -250,7 +250,7 @@ export const CLEARING_BUGS: readonly DeliberateBug[] = [
     name: 'a clearing is acknowledged and not written',
     breaks: ['I5 what was acknowledged is done'],
     scenario: clearFirst,
-    clearings: (real) => ({ ...real, begin: async () => true }),
+    clearings: (real) => ({ ...real, begin: async () => 'begun' }),
   },
   {
     name: 'a rule does not ask what is protected',

@@ -62,6 +62,9 @@ beforeEach(async () => {
 })
 afterEach(() => stores.close())
 
+/** As of a rule that was deleted meanwhile: it is refused for another reason before that is asked. */
+const NO_RULE = { kind: 'RETENTION', saved: 'none' } as const
+
 const put = async (location: string, body = 'x'): Promise<void> => {
   const { ok } = await fetch(`${s3.url}/${location.replace('s3://', '')}`, { method: 'PUT', body })
   if (!ok) throw new Error(`${location} was not written`)
@@ -346,7 +349,9 @@ describe('what must stay', () => {
     const only = await savepoint()
     expect(await refusal(clearOurs(only.id))).toBe('SNAPSHOT_PROTECTED')
     expect(
-      await refusal(clearOurs(only.id, { force: true, why: { reason: 'KEEP_COUNT', message: null } })),
+      await refusal(
+        clearOurs(only.id, { force: true, why: { reason: 'KEEP_COUNT', message: null, basis: NO_RULE } }),
+      ),
     ).toBe('SNAPSHOT_PROTECTED')
     expect(await clearOurs(only.id, { force: true })).toMatchObject({ status: 'Clearing' })
   })
@@ -513,7 +518,9 @@ describe('a race', () => {
         `update snapshot set status = 'Clearing', row_version = row_version + 1 where id = $1`,
         [newer.id],
       )
-      const ruled = refusal(clearOurs(older.id, { why: { reason: 'KEEP_COUNT', message: null } }))
+      const ruled = refusal(
+        clearOurs(older.id, { why: { reason: 'KEEP_COUNT', message: null, basis: NO_RULE } }),
+      )
       await client.query('commit')
       expect(await ruled).toBe('SNAPSHOT_PROTECTED')
     } finally {

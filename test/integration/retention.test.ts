@@ -633,3 +633,62 @@ describe('the rows of retention', () => {
     expect((await retention.read(ours.caller, ours.jobId)).own).toEqual(own)
   })
 })
+
+describe('a round that takes its time', () => {
+  /** Once, as the first savepoint is asked for. */
+  const clearingAfter = (first: () => Promise<unknown>) => {
+    const { realClear } = worker()
+    let happened: Promise<unknown> | undefined
+    return worker({
+      clearSnapshot: async (command) => {
+        happened ??= first()
+        await happened
+        return realClear(command)
+      },
+    })
+  }
+
+  it('leaves what does not expire any more, whatever it read at its begin', async () => {
+    await savepoint(ours, { secondsAgo: 10 })
+    const [withdrawn, put_off, expired] = [
+      await savepoint(ours, { source: 'MANUAL', secondsAgo: 1_000, expiresInSeconds: -30 }),
+      await savepoint(ours, { source: 'MANUAL', secondsAgo: 900, expiresInSeconds: -20 }),
+      await savepoint(ours, { source: 'MANUAL', secondsAgo: 800, expiresInSeconds: -10 }),
+    ]
+    const later = new Date(Date.now() + 3_600_000).toISOString()
+    const slow = clearingAfter(async () => {
+      for (const [id, expiresAt] of [
+        [withdrawn, null],
+        [put_off, later],
+      ]) {
+        expect((await api.call('PATCH', `/v1/snapshots/${id}`, { body: { expiresAt } })).status).toBe(200)
+      }
+    })
+    await nextRound()
+    await slow.expire()
+    expect([await statusOf(withdrawn), await statusOf(put_off)]).toEqual(['Present', 'Present'])
+    expect(await statusOf(expired)).toBe('Clearing')
+  })
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['the rule is deleted', () => api.call('DELETE', '/v1/jobs/orders/retention')],
+    ['it keeps more', () => save({ keepCount: 10 })],
+    ['the job is stopped', () => sql(`update run set state = 'CANCELED', ended_at = now()`)],
+  ])('clears nothing more once %s', async (_, happens) => {
+    const ids = await scheduled(ours, 6)
+    await save({ keepCount: 1 })
+    await nextRound()
+    await clearingAfter(happens).round()
+    expect(await goneOf(ids)).toEqual([])
+  })
+
+  it('clears nothing more of a job that got a rule of its own over the default of its namespace', async () => {
+    const ids = await scheduled(ours, 6)
+    expect((await api.call('PUT', '/v1/retention', { body: { keepCount: 1 } })).status).toBe(200)
+    await nextRound()
+    await clearingAfter(() => save({ keepCount: 10 })).round()
+    expect(await goneOf(ids)).toEqual([])
+    await runRound()
+    expect(await goneOf(ids)).toEqual([])
+  })
+})
