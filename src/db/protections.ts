@@ -6,6 +6,7 @@ import {
   DEFAULT_ROLLBACK_WINDOW_SECONDS,
   listProtections,
   type ProtectionCandidate,
+  protectLast,
   type RanVersion,
 } from '../domain/protection.ts'
 import type { CandidateFacts } from '../domain/restore-point.ts'
@@ -18,8 +19,10 @@ import { CANDIDATE_SELECT, type CandidateRow, toCandidate } from './restore-poin
 /** Among so many of the newest runs the last three versions are looked for; a job that restarts all the time has many of one. */
 const RUNS_READ = 2_000
 const VERSIONS_KEPT = 3
-/** Restorable savepoints of the job, and of each version: a copy may be newer than its content, and a late one older. */
+/** Restorable savepoints of the job, and of each version: a late one is older than its place in the list. */
 const SAVEPOINTS_READ = 20
+/** Among so many of the newest restorable savepoints copies are looked for: they are newer than their content. */
+const COPIES_AMONG = 1_000
 /** Of each of the newest runs the newest restorable checkpoint. */
 const CHECKPOINT_RUNS_READ = 100
 
@@ -35,8 +38,10 @@ export const createProtectionRepository = (db: Database): ProtectionRepository =
         [namespaceId, jobId, context.versions.map(({ version }) => version)],
         'protection-candidates',
       )
+      const candidates = rows.map(toCandidate).flatMap((facts) => toProtected(facts) ?? [])
+      if (candidates.length === 0) return listLast(await db.sql<CandidateRow>(LAST, [namespaceId, jobId]))
       return listProtections({
-        candidates: rows.map(toCandidate).flatMap((facts) => toProtected(facts) ?? []),
+        candidates,
         versions: context.versions,
         rollbackWindowSeconds:
           (instead ? instead.rollbackWindowSeconds : context.window) ?? DEFAULT_ROLLBACK_WINDOW_SECONDS,
@@ -44,6 +49,9 @@ export const createProtectionRepository = (db: Database): ProtectionRepository =
       })
     },
   })
+
+const listLast = (rows: readonly CandidateRow[]) =>
+  protectLast(rows.map(toCandidate).flatMap((facts) => toProtected(facts) ?? []))
 
 const toProtected = (facts: CandidateFacts): ProtectionCandidate | null =>
   facts.snapshot === null || facts.kind === null || facts.source === null
@@ -76,6 +84,8 @@ const CONTEXT = `
       order by ran.started_at desc, ran.last desc) from ran), '[]'::json) as versions
   from job j where j.id = $2::uuid and j.namespace_id = $1::uuid`
 
+const IS_PRESENT = `s.status = 'Present' and s.completed_at is not null and s.claimed_by_run_id is null
+      and s.source <> 'IMPORT'`
 const ofJob = `s.job_id = $2::uuid and s.namespace_id = $1::uuid`
 
 /**
@@ -93,12 +103,32 @@ const CANDIDATES = `
     (select s.id from snapshot s where ${ofJob} and s.kind = 'CHECKPOINT' and ${RESTORABLE}
       order by s.completed_at desc, s.id desc limit 5)
     union
-    (select s.id from snapshot s where ${ofJob} and s.kind = 'SAVEPOINT' and ${RESTORABLE}
+    (select s.id from snapshot s where ${ofJob} and s.kind = 'SAVEPOINT' and ${RESTORABLE} and s.source <> 'COPY'
       order by s.created_at desc, s.id desc limit ${SAVEPOINTS_READ})
+    union
+    (select c.id from (
+        select s.id, s.source from snapshot s where ${ofJob} and s.kind = 'SAVEPOINT' and ${RESTORABLE}
+        order by s.created_at desc, s.id desc limit ${COPIES_AMONG}) c
+      where c.source = 'COPY')
     union
     (select v.id from unnest($3::int[]) as ran(version) cross join lateral (
         select s.id from snapshot s
         where ${ofJob} and s.job_version = ran.version and s.kind = 'SAVEPOINT' and ${RESTORABLE}
+          and s.source <> 'COPY'
         order by s.created_at desc, s.id desc limit ${SAVEPOINTS_READ}) v))
+  ${CANDIDATE_SELECT}
+  where s.id = any (array(select id from picked)) and ${ofJob}`
+
+/**
+ * Of a job of which nothing can be restored now: an archived savepoint can be brought back, a missing file may be found. Rows
+ * that a run has claimed are Flink's, and an import is somebody else's.
+ */
+const LAST = `
+  with picked as materialized (
+    (select s.id from snapshot s where ${ofJob} and s.kind = 'CHECKPOINT' and ${IS_PRESENT}
+      order by s.completed_at desc, s.id desc limit 5)
+    union
+    (select s.id from snapshot s where ${ofJob} and s.kind = 'SAVEPOINT' and ${IS_PRESENT}
+      order by s.created_at desc, s.id desc limit ${SAVEPOINTS_READ}))
   ${CANDIDATE_SELECT}
   where s.id = any (array(select id from picked)) and ${ofJob}`

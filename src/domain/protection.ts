@@ -6,6 +6,7 @@ export const PROTECTIONS = [
   'NEWEST_RESTORABLE_SAVEPOINT',
   'NEWEST_RESTORABLE_SNAPSHOT',
   'ROLLBACK_POINT',
+  'NEWEST_PRESENT_SNAPSHOT',
 ] as const
 export type ProtectionCode = (typeof PROTECTIONS)[number]
 /** `until`: of a ROLLBACK_POINT, when its window ends. */
@@ -41,7 +42,7 @@ export type ProtectionCandidate = {
 export const DEFAULT_ROLLBACK_WINDOW_SECONDS = 7 * 86_400
 
 /**
- * The protected snapshots of a job by id, each with every reason; none when nothing can be restored. The newest is that of
+ * The protected snapshots of a job by id, each with every reason; none without a candidate. The newest is that of
  * the resolver (`restore-point.ts`). The window of a version begins when its last run ends: while it runs it has none.
  */
 export function listProtections(facts: ProtectionFacts): Map<string, Protection[]> {
@@ -82,6 +83,15 @@ export function listProtections(facts: ProtectionFacts): Map<string, Protection[
     )
   }
   return protections
+}
+
+/** Of a job of which nothing can be restored as it is: its newest one, which may be mended, is all that it has. */
+export function protectLast(candidates: readonly ProtectionCandidate[]): Map<string, Protection[]> {
+  const [newest] = candidates.toSorted(compareNewestFirst)
+  const message = 'It is the newest snapshot of the job, and none of the others can be restored either.'
+  return new Map(
+    newest ? [[newest.snapshot, [{ code: 'NEWEST_PRESENT_SNAPSHOT', message, until: null }]]] : [],
+  )
 }
 
 /**

@@ -58,16 +58,33 @@ describe('protected', () => {
     expect(await read()).toEqual({ [newest]: NEWEST })
   })
 
-  it('is nothing that cannot be restored', async () => {
+  it('is what can be restored, and only where nothing can the newest that is left', async () => {
     const { db } = database
     const doubtful = await savepoint(ours, { checkpointId: 5 })
     await db.sql(`update snapshot set verdict = 'DAMAGED' where id = $1`, [doubtful])
     const claimed = await savepoint(ours, { checkpointId: 4 })
     await db.sql('update snapshot set claimed_by_run_id = $1 where id = $2', [ours.runId, claimed])
     await savepoint(ours, { checkpointId: 3, status: 'Failed' })
-    expect(await read()).toEqual({})
+    const older = await savepoint(ours, { checkpointId: 2 })
+    await db.sql(`update snapshot set verdict = 'UNREADABLE' where id = $1`, [older])
+    expect(await read()).toEqual({ [doubtful]: ['NEWEST_PRESENT_SNAPSHOT'] })
     const whole = await savepoint(ours, { checkpointId: 1 })
     expect(await read()).toEqual({ [whole]: NEWEST })
+  })
+
+  it('is the newest one, however many older ones have been copied since', async () => {
+    const newest = await savepoint(ours, { checkpointId: 1_000 })
+    for (let number = 1; number <= 25; number++) {
+      const copy = await savepoint(ours, { checkpointId: number })
+      await database.db.sql(
+        `update snapshot set source = 'COPY', created_at = now() + interval '1 minute' where id = $1`,
+        [copy],
+      )
+    }
+    expect(await read()).toEqual({ [newest]: NEWEST })
+    // of content that is gone elsewhere a copy is the newest
+    await database.db.sql(`update snapshot set status = 'Clearing' where id = $1`, [newest])
+    expect(Object.values(await read())).toEqual([NEWEST])
   })
 
   it('is the newest checkpoint, and the newest savepoint beside it', async () => {
