@@ -45,9 +45,9 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
       if (!isUuidShaped(snapshotId)) return null
       const [row] = await db.sql<FactsRow>(FACTS, [snapshotId, scope.namespaceId], 'clearing-facts')
       if (!row) return null
-      const references = await others.references.read(scope, snapshotId)
-      if (!references) return null
       const folder = ownedFolder(row.owned_prefix)
+      const references = await others.references.read(scope, snapshotId, folder)
+      if (!references) return null
       const needers =
         folder === null
           ? []
@@ -202,7 +202,7 @@ async function beginIn(sql: Sql, scope: Scope, clearing: NewClearing): Promise<C
   if (standing.length !== new Set(witnesses).size) return 'changed'
   // Statements of their own after the lock: they see what committed while we waited for it.
   if (basis !== null && !(await stillAsks(sql, scope, basis, own))) return 'withdrawn'
-  if (clearing.method !== 'FORGET' && (await isUsed(sql, scope, snapshotId))) return 'changed'
+  if (clearing.method !== 'FORGET' && (await isUsed(sql, scope, clearing))) return 'changed'
   const begun = await sql(BEGIN, beginValues(scope, clearing, own.status), 'begin-clearing')
   return begun.length === 1 ? 'begun' : 'changed'
 }
@@ -222,8 +222,12 @@ const RULE_HOLDS = `
       order by p.job_id nulls last limit 1 for share) p
   where j.namespace_id = $1::uuid and j.id = $2::uuid and j.deleted_at is null and ${SAVED_RULE} = $3`
 
-async function isUsed(sql: Sql, { namespaceId }: Scope, snapshotId: string): Promise<boolean> {
-  const references = await readReferences(sql, namespaceId, snapshotId)
+async function isUsed(
+  sql: Sql,
+  { namespaceId }: Scope,
+  { snapshotId, prefix }: NewClearing,
+): Promise<boolean> {
+  const references = await readReferences(sql, namespaceId, snapshotId, ownedFolder(prefix))
   return references === null || listUses(references).length > 0
 }
 

@@ -17,9 +17,9 @@ type ReferenceRow = Row & {
 
 export const createReferenceRepository = (db: Database): ReferenceRepository =>
   withDomainErrors({
-    async read({ namespaceId }, snapshotId) {
+    async read({ namespaceId }, snapshotId, folder = null) {
       if (!isUuidShaped(snapshotId)) return null
-      return readReferences(db.sql, namespaceId, snapshotId)
+      return readReferences(db.sql, namespaceId, snapshotId, folder)
     },
   })
 
@@ -28,8 +28,12 @@ export async function readReferences(
   sql: Sql,
   namespaceId: string,
   snapshotId: string,
+  folder: string | null,
 ): ReturnType<ReferenceRepository['read']> {
-  const [row] = await sql<ReferenceRow>(READ, [snapshotId, namespaceId], 'snapshot-references')
+  const [row] =
+    folder === null
+      ? await sql<ReferenceRow>(READ, [snapshotId, namespaceId], 'snapshot-references')
+      : await sql<ReferenceRow>(READ_BELOW, [snapshotId, namespaceId, folder], 'snapshot-references-below')
   if (!row) return null
   return {
     kind: row.kind,
@@ -42,16 +46,19 @@ export async function readReferences(
 
 /**
  * Of the snapshot `s`, as `copies`, `clusters` and `runs`. Everything by an index: `operation_open_copy_key`,
- * `cluster_recovery_idx`, `run_restored_idx`, `run_restored_snapshot_idx`. Runs that have certainly ended are left out here, because application mode may have restored
- * one location a thousand times. Across jobs: whoever restored it counts.
+ * `cluster_recovery_idx`, `run_restored_idx`, `run_restored_snapshot_idx`, `run_restored_below_idx`. Runs that have certainly
+ * ended are left out here, because application mode may have restored one location a thousand times. Across jobs: whoever
+ * restored it counts. `folder`: whoever uses any place below it counts, too, known to us as a snapshot or not.
  */
-export const USE_COLUMNS = `
+const useColumns = (folder: string | null): string => `
     coalesce((select json_agg(json_build_object('operation', o.id, 'storage', o.input -> 'storage' ->> 'name') order by o.id)
       from operation o
       where o.kind = 'COPY' and o.ended_at is null and (o.input ->> 'snapshot')::uuid = s.id
         and o.namespace_id = s.namespace_id), '[]'::json) as copies,
     coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name) order by c.name) from cluster c
-      where c.namespace_id = s.namespace_id and c.recovery_key = s.location_key and c.deleted_at is null), '[]'::json) as clusters,
+      where c.namespace_id = s.namespace_id and c.deleted_at is null
+        and (c.recovery_key = s.location_key${folder === null ? '' : ` or starts_with(c.recovery_key, ${folder})`})),
+      '[]'::json) as clusters,
     coalesce((select json_agg(json_build_object('id', r.id, 'state', r.state,
         'job', json_build_object('id', j.id, 'name', j.name), 'cluster', json_build_object('id', c.id, 'name', c.name),
         'attached', j.attach_flink_job_id is not null or j.attach_flink_job_name is not null,
@@ -63,10 +70,21 @@ export const USE_COLUMNS = `
       from (
         select id from run where namespace_id = s.namespace_id and restored_key = s.location_key
         union
-        select id from run where namespace_id = s.namespace_id and restored_snapshot_id = s.id) hit
+        select id from run where namespace_id = s.namespace_id and restored_snapshot_id = s.id${
+          folder === null
+            ? ''
+            : `
+        union
+        select id from run where namespace_id = s.namespace_id and restored_key collate "C" >= ${folder} collate "C"
+          and restored_key collate "C" < (left(${folder}, -1) || '0') collate "C"`
+        }) hit
         join run r on r.id = hit.id join job j on j.id = r.job_id join cluster c on c.id = r.cluster_id
       where r.state not in ('FINISHED', 'CANCELED', 'FAILED')), '[]'::json) as runs`
 
-const READ = `
-  select s.kind, s.claimed_by_run_id, ${USE_COLUMNS}
+export const USE_COLUMNS = useColumns(null)
+
+const readOf = (columns: string): string => `
+  select s.kind, s.claimed_by_run_id, ${columns}
   from snapshot s where s.id = $1::uuid and s.namespace_id = $2::uuid`
+const READ = readOf(USE_COLUMNS)
+const READ_BELOW = readOf(useColumns('$3::text'))

@@ -4,7 +4,7 @@
  */
 import type { ClearingFacts, ClearingMethod } from './clearing.ts'
 import { DomainError, type ErrorCode } from './errors.ts'
-import { formatLocation, isInside, type Location, parseLocation } from './location.ts'
+import { formatLocation, isInside, isPlaceOfCheckpoints, type Location, parseLocation } from './location.ts'
 import type { Protection } from './protection.ts'
 import { decideRetained, ownPrefix } from './retained-checkpoint.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -173,6 +173,12 @@ function clearBy(method: ClearingMethod | null, facts: ClearingFacts): ClearDeci
 function checkOwned(root: Location, owned: Location, { location, attempts }: Snapshot): string {
   if (!isInside(root, owned)) {
     throw new DomainError('FILES_OUTSIDE_PREFIX', 'Its directory does not lie below the root of its storage.')
+  }
+  if (isPlaceOfCheckpoints(owned)) {
+    throw new DomainError(
+      'FILES_OUTSIDE_PREFIX',
+      'Its directory is that of a checkpoint, which belongs to Flink; `data=keep` forgets it.',
+    )
   }
   if (location !== null) {
     const at = parseLocation(location)

@@ -130,3 +130,14 @@ export const snapshotDirectory = (location: Location): Location =>
   location.segments.at(-1) === '_metadata'
     ? { ...location, segments: location.segments.slice(0, -1) }
     : location
+
+const FLINK_JOB_ID = /^[0-9a-f]{32}$/
+const OF_CHECKPOINTS = /^(chk-\d+|shared|taskowned)$/
+
+/**
+ * A place that Flink fills and empties by itself while jobs run (RT/state/filesystem/AbstractFsCheckpointStorageAccess): a
+ * checkpoint's own `chk-N`, wherever it lies, and all that lies below `<checkpoint dir>/<Flink job id>`.
+ */
+export const isPlaceOfCheckpoints = ({ segments }: Location): boolean =>
+  OF_CHECKPOINTS.test(segments.at(-1) ?? '') ||
+  segments.some((segment, at) => FLINK_JOB_ID.test(segment) && OF_CHECKPOINTS.test(segments[at + 1] ?? ''))

@@ -39,10 +39,14 @@ export interface RestorePointRepository {
 }
 
 export interface ReferenceRepository {
-  /** Who points at a snapshot, in one statement; null when there is none in this namespace. */
+  /**
+   * Who points at a snapshot, in one statement; null when there is none in this namespace. `folder` (a `folderKey`): the
+   * directory that goes with it, for what lies below counts too: a second child of an attempt, or what a failed one left.
+   */
   read(
     scope: Scope,
     snapshotId: string,
+    folder?: string | null,
   ): Promise<{
     kind: SnapshotKind
     clusters: Reference[]

@@ -7,10 +7,12 @@ import { DomainError } from '../domain/errors.ts'
 import {
   formatLocation,
   isInside,
+  isPlaceOfCheckpoints,
   type Location,
   locationKey,
   parseLocation,
   relativeSegments,
+  sameLocation,
   snapshotDirectory,
 } from '../domain/location.ts'
 import { listUses } from '../domain/references.ts'
@@ -72,10 +74,11 @@ export const LOST: ClearingStepped = { kind: 'lost' }
 export async function listObjects(work: ClearingWork, ports: ClearObjectsPorts): Promise<ClearingStepped> {
   const { clearingWork } = ports
   const place = openPlace(work, ports)
+  const listed = refusingStrangers(work, place.prefix)
   if (!work.looked) await refuseFilesOutside(work, place, ports)
   const batches = createBatches()
   for await (const page of listDeletable(place)) {
-    for (const found of page) batches.add(toEntry(place.prefix, found), found.sizeBytes)
+    for (const found of page) batches.add(listed(toEntry(place.prefix, found)), found.sizeBytes)
     if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
     if (page.length === 0 && !(await clearingWork.renew(work))) return LOST
   }
@@ -97,6 +100,9 @@ function openPlace({ prefix, storage }: ClearingWork, { stores }: ClearObjectsPo
       'FILES_OUTSIDE_PREFIX',
       'Its directory does not lie below the root of its storage.',
     )
+  }
+  if (isPlaceOfCheckpoints(place)) {
+    throw new ClearingProblem('FILES_OUTSIDE_PREFIX', 'Its directory is that of a checkpoint of Flink.')
   }
   return { store: stores.of(storage), prefix: place }
 }
@@ -203,6 +209,24 @@ const filesOutside = (count: number): ClearingProblem =>
     `Its _metadata names ${count} ${count === 1 ? 'file' : 'files'} outside the directory made for it; nothing says whose they are.`,
   )
 
+/**
+ * A directory that somebody else made is cleared while it is what it was when it was registered: one flat savepoint
+ * (`register-snapshot.ts`). A folder below it has come since, and is nobody's that we know.
+ */
+function refusingStrangers(
+  { location }: ClearingWork,
+  prefix: Location,
+): (entry: ClearingEntry) => ClearingEntry {
+  const isOurs = location === null || !sameLocation(prefix, snapshotDirectory(parseLocation(location)))
+  return (entry) => {
+    if (isOurs || !entry.key.includes('/')) return entry
+    throw new ClearingProblem(
+      'FILES_OUTSIDE_PREFIX',
+      `${JSON.stringify(entry.key)} was not there when it was registered; nothing says whose it is. \`data=keep\` forgets the snapshot and leaves all of it.`,
+    )
+  }
+}
+
 /** Another snapshot of ours that lies below the prefix: somebody wrote, or registered, into our directory. */
 async function refuseOthers(
   work: ClearingWork,
@@ -218,7 +242,7 @@ async function refuseOthers(
 /** Asked once more at the last moment: a cluster may have been configured, or a job restored, behind our back. */
 async function refuseUsed(work: ClearingWork, prefix: Location, ports: ClearObjectsPorts): Promise<void> {
   if (work.snapshotId === null) return
-  const references = await ports.references.read(work, work.snapshotId)
+  const references = await ports.references.read(work, work.snapshotId, folderKey(prefix))
   const [use] = references ? listUses(references) : []
   if (use) throw new ClearingProblem('SNAPSHOT_IN_USE', use.message)
   const [needer] = await ports.inspections.listNeedersBelow(work, folderKey(prefix), work.snapshotId, 1)

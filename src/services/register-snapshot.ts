@@ -8,6 +8,7 @@ import { DomainError } from '../domain/errors.ts'
 import {
   formatLocation,
   isInsideOrEqual,
+  isPlaceOfCheckpoints,
   joinLocation,
   type Location,
   locationKey,
@@ -73,6 +74,7 @@ async function tryOnce(
   if (existing) return answerExisting(existing, scope, key, ports)
 
   await refuseOwned(location, scope, snapshots)
+  if (request.owned) refuseCheckpoint(location)
   const storage = await findStorageOf(location, scope, ports)
   const store = ports.stores.of(storage.address)
   const found = await readMetadata(store, location)
@@ -194,6 +196,15 @@ async function readMetadata(
     )
   }
   return { modifiedAt: metadata.modifiedAt, checkpointId }
+}
+
+/** A checkpoint that Flink keeps goes by the rules of retained checkpoints, which ask who lives beside it, and never as ours. */
+function refuseCheckpoint(location: Location): void {
+  if (!isPlaceOfCheckpoints(location)) return
+  refuseInput(
+    '/owned',
+    'the location is that of a checkpoint, which belongs to Flink and may share files with others; register it without owned, or copy it',
+  )
 }
 
 /**

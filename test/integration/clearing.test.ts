@@ -528,6 +528,52 @@ describe('a race', () => {
     }
   })
 
+  describe.each<[string, SavepointAt]>([
+    ['another child in the directory of a savepoint', {}],
+    ['what a failed one has left in its directory', { status: 'Failed' }],
+  ])('of %s', (_, given) => {
+    const somewhere = async () => {
+      await newest()
+      const some = await savepoint(given)
+      const child = `${some.prefix}1/savepoint-abcdef-ffffffffffff`
+      await put(`${child}/_metadata`)
+      return { some, child }
+    }
+    const restoredFrom = async (place: string): Promise<string> => {
+      const run = await insertRun(database.db, ours)
+      await database.db.sql('update run set restored_key = $1 where id = $2', [place, run])
+      return run
+    }
+
+    it('by a cluster keeps all of it', async () => {
+      const { some, child } = await somewhere()
+      await database.db.sql('update cluster set recovery_key = $1 where id = $2', [child, ours.clusterId])
+      expect(await refusal(clearOurs(some.id))).toBe('SNAPSHOT_IN_USE')
+    })
+
+    it('by a run keeps all of it, until the run has ended', async () => {
+      const { some, child } = await somewhere()
+      const run = await restoredFrom(child)
+      expect(await refusal(clearOurs(some.id, { force: true }))).toBe('SNAPSHOT_IN_USE')
+      await database.db.sql(`update run set state = 'FINISHED', ended_at = now() where id = $1`, [run])
+      expect(await clearOurs(some.id)).toMatchObject({ status: 'Clearing' })
+    })
+
+    it('that begins meanwhile stops the worker before anything goes', async () => {
+      const { some, child } = await somewhere()
+      await clearOurs(some.id)
+      await restoredFrom(child)
+      expect(await bench.drain(some.id)).toMatchObject({ status: 'Clearing', error: expect.any(String) })
+      expect(deletions()).toEqual([])
+    })
+
+    it('next door, whose name only begins alike, keeps nobody', async () => {
+      const { some } = await somewhere()
+      await restoredFrom(`${some.prefix.slice(0, -1)}0/1/savepoint-abcdef-ffffffffffff`)
+      expect(await clearOurs(some.id)).toMatchObject({ status: 'Clearing' })
+    })
+  })
+
   it('that begins behind our back stops the worker before anything goes', async () => {
     await newest()
     const used = await savepoint()
@@ -562,6 +608,42 @@ describe('hostile rows', () => {
       [v7(), ours.caller.namespaceId, snapshotId, ours.storageId, prefix],
     )
   }
+
+  it('never reach what a stranger has written into a directory that was registered as owned', async () => {
+    await newest()
+    const place = `${root}/old/sp`
+    const some = await savepoint({ source: 'IMPORT', ownedPrefix: `${place}/`, location: place, files: 0 })
+    const stranger = `${place}/savepoint-123456-0123456789ab/_metadata`
+    await Promise.all([put(`${place}/_metadata`), put(`${place}/file`), put(stranger)])
+    await clearOurs(some.id)
+    const told = await bench.drain(some.id)
+    expect(told).toMatchObject({ status: 'Clearing', error: 'FILES_OUTSIDE_PREFIX' })
+    expect(deletions()).toEqual([])
+    await fetch(`${s3.url}/${stranger.replace('s3://', '')}`, { method: 'DELETE' })
+    expect(await bench.drain(some.id)).toMatchObject({ status: 'Cleared' })
+  })
+
+  it('never reach a checkpoint of Flink, though a row says that it is ours', async () => {
+    await newest()
+    for (const path of [
+      'checkpoints/0123456789abcdef0123456789abcdef/chk-7/',
+      'checkpoints/0123456789abcdef0123456789abcdef/shared/x/',
+      'moved/chk-7/',
+    ]) {
+      const some = await savepoint({
+        source: 'IMPORT',
+        ownedPrefix: `${root}/${path}`,
+        location: `${root}/${path}`,
+      })
+      expect(await refusal(clearOurs(some.id, { force: true })), path).toBe('FILES_OUTSIDE_PREFIX')
+      await insertClearing(some.id, `${root}/${path}`)
+      expect(await bench.drain(some.id), path).toMatchObject({
+        status: 'Clearing',
+        error: expect.any(String),
+      })
+    }
+    expect(deletions()).toEqual([])
+  })
 
   it('never make a request that lies elsewhere: owned prefixes', async () => {
     const kept = await newest()

@@ -379,6 +379,20 @@ describe('registering a savepoint that exists', () => {
     expect((await register({ location: parent })).resource.ownedPrefix).toBeNull()
   })
 
+  it.each([
+    'checkpoints/0123456789abcdef0123456789abcdef/chk-7',
+    'checkpoints/0123456789abcdef0123456789abcdef/shared/sp',
+    'moved/chk-7',
+  ])('owns no checkpoint of Flink: %s', async (path) => {
+    const place = join(rootOf(ours), path)
+    await writeSavepoint(place)
+    await expect(register({ location: place, owned: true })).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      errors: [{ pointer: '/body/owned' }],
+    })
+    expect((await register({ location: place })).resource.ownedPrefix).toBeNull()
+  })
+
   it.each<[string, (root: string, foreign: string) => string, string]>([
     ["another tenant's savepoint", (_, foreign) => `${foreign}/savepoint`, 'LOCATION_OUTSIDE_ROOT'],
     ['the root', (root) => root, 'LOCATION_INVALID'],

@@ -16,6 +16,7 @@ const SHIPPED = [
   '0007_rules_of_a_job',
   '0008_looked',
   '0009_failed_of_a_kind',
+  '0010_restored_below',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
