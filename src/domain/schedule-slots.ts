@@ -3,8 +3,9 @@
  * ones. Expressions tighter than ten minutes are floored per local day: the first match of the day, then each next match at
  * least ten minutes later; a day's last slot is dropped when the next day's first one follows within ten minutes.
  *
- * When the clocks change: what falls into the skipped hour happens at the end of the gap (02:30 becomes 03:00); in the
- * repeated hour an expression with several times a day runs in both passes, one with a single time in the first only.
+ * When the clocks change: what falls into the skipped hour happens at the end of the gap (02:30 becomes 03:00), once, and is
+ * floored like any other match; an end at midnight belongs to the next day. In the repeated hour an expression with several
+ * times a day runs in both passes, one with a single time in the first only.
  *
  * A period of whole minutes that divides a day is the expression of that clock: "every 6 hours" is 00:00, 06:00, 12:00 and
  * 18:00 of the time zone. Any other period is counted in elapsed time from 1970-01-01T00:00Z, whatever the time zone.
@@ -13,12 +14,14 @@ import {
   type CronExpression,
   expressionsAt,
   type Moments,
+  matchesDay,
   minutesOfDay,
   momentsOf,
   parseCron,
   shortestDayGap,
 } from './cron.ts'
 import { describeExpression, describePeriod } from './schedule-description.ts'
+import { atEndsOfGaps, type WallTimes } from './skipped-times.ts'
 import { isTimeZone, localDaysOf } from './time-zone.ts'
 
 export const MIN_INTERVAL_SECONDS = 600
@@ -62,7 +65,7 @@ function slotsOfCron(text: string, timeZone: string): ScheduleSlots | RuleProble
   if ('problem' in expression) return { member: 'cron', problem: expression.problem }
   const { minutes, intervalSeconds, floored } = floorExpression(expression)
   return {
-    next: flooredPerDay(momentsOf(expression, timeZone), timeZone),
+    next: flooredPerDay(momentsOf(expression, timeZone), timesOf(expression), timeZone),
     intervalSeconds,
     floored,
     meaning: describeExpression(expression, minutes, timeZone),
@@ -86,8 +89,14 @@ function slotsOfPeriod(seconds: number, timeZone: string): ScheduleSlots | RuleP
 function onClock(periodMinutes: number, timeZone: string): ScheduleSlots['next'] {
   const minutes = Array.from({ length: DAY_MINUTES / periodMinutes }, (_, n) => n * periodMinutes)
   const parts = expressionsAt(minutes).map((expression) => momentsOf(expression, timeZone))
-  return flooredPerDay({ next: (at) => earliest(parts.map((part) => part.next(at))) }, timeZone)
+  const moments = { next: (at: Date) => earliest(parts.map((part) => part.next(at))) }
+  return flooredPerDay(moments, { matchesDay: () => true, minutes }, timeZone)
 }
+
+const timesOf = (expression: CronExpression): WallTimes => ({
+  matchesDay: (day) => matchesDay(expression, day),
+  minutes: minutesOfDay(expression),
+})
 
 const earliest = (moments: readonly (Date | null)[]): Date | null =>
   moments.reduce((first, next) => (first === null || (next !== null && next < first) ? next : first), null)
@@ -103,8 +112,9 @@ const sinceEpoch =
   }
 
 /** The slots of one local day are worked out together, and kept: most questions are about the same day. */
-function flooredPerDay(moments: Moments, timeZone: string): ScheduleSlots['next'] {
+function flooredPerDay(engine: Moments, times: WallTimes, timeZone: string): ScheduleSlots['next'] {
   const days = localDaysOf(timeZone)
+  const moments = atEndsOfGaps(engine, times, timeZone, LAST_MS)
   const justBefore = (at: Date) => new Date(at.getTime() - 1000)
   let known: { begin: Date; end: Date; slots: readonly Date[] } | null = null
 

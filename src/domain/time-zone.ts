@@ -15,9 +15,16 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** What the clock skips of a day, in minutes of that day, `to` not included, and the instant at which it has skipped it. */
+export type SkippedTime = { from: number; to: number; end: Date }
+
 export type LocalDays = {
   /** The first instant of the local day that contains `at`, and the first one of the day after. */
   around(at: Date): { begin: Date; end: Date }
+  /** What the wall clock shows at that instant, as if it were UTC, in ms. */
+  wallOf(at: Date): number
+  /** Of the local day with this midnight (as if it were UTC, in ms); null on an ordinary day. At most one change a day. */
+  skippedOn(wallMidnight: number): SkippedTime | null
 }
 
 export function localDaysOf(timeZone: string): LocalDays {
@@ -57,10 +64,33 @@ export function localDaysOf(timeZone: string): LocalDays {
     return Math.min(...(inside.length > 0 ? inside : [before]))
   }
 
+  /** The first second with the offset of `to`. */
+  const findChange = (from: number, to: number): number => {
+    let [before, after] = [from, to]
+    while (after - before > 1000) {
+      const middle = Math.floor((before + after) / 2000) * 1000
+      if (offsetAt(middle) === offsetAt(to)) after = middle
+      else before = middle
+    }
+    return after
+  }
+
   return {
     around(at) {
       const today = Math.floor(wallAt(at.getTime()) / DAY_MS) * DAY_MS
       return { begin: new Date(beginOf(today)), end: new Date(beginOf(today + DAY_MS)) }
+    },
+    wallOf: (at) => wallAt(at.getTime()),
+    // A change at midnight skips the end of one day or the beginning of another: both edges belong to the search.
+    skippedOn(wallMidnight) {
+      const [before, after] = [beginOf(wallMidnight) - 1000, beginOf(wallMidnight + DAY_MS)]
+      const skippedMs = offsetAt(after) - offsetAt(before)
+      if (skippedMs <= 0) return null
+      const end = findChange(before, after)
+      const to = wallAt(end) - wallMidnight
+      const from = to - skippedMs
+      if (to <= 0 || from >= DAY_MS) return null
+      return { from: Math.max(from, 0) / 60_000, to: Math.min(to, DAY_MS) / 60_000, end: new Date(end) }
     },
   }
 }

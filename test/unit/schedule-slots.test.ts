@@ -2,7 +2,9 @@
 import { Cron } from 'croner'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { planDue } from '../../src/domain/schedule.ts'
 import { type RuleProblem, type ScheduleSlots, slotsOf } from '../../src/domain/schedule-slots.ts'
+import { previewSchedule } from '../../src/services/preview-schedule.ts'
 
 const MINUTE = 60_000
 const isProblem = (slots: ScheduleSlots | RuleProblem): slots is RuleProblem => 'problem' in slots
@@ -259,6 +261,40 @@ describe('changes of the clocks', () => {
   })
 
   it.each([
+    ['0,30 2 * * *', ['2026-03-29T01:00', '2026-03-30T00:00', '2026-03-30T00:30']],
+    ['0/30 2 * * *', ['2026-03-29T01:00', '2026-03-30T00:00', '2026-03-30T00:30']],
+    ['* 2 * * *', ['2026-03-29T01:00', '2026-03-30T00:00', '2026-03-30T00:10']],
+    ['0,30 2 * * SUN', ['2026-03-29T01:00', '2026-04-05T00:00', '2026-04-05T00:30']],
+    ['0,30 2 29 3 *', ['2026-03-29T01:00', '2027-03-29T00:00', '2027-03-29T00:30']],
+    ['0 2,14 * * *', ['2026-03-28T13:00', '2026-03-29T01:00', '2026-03-29T12:00']],
+    ['30 2,3 * * *', ['2026-03-29T01:00', '2026-03-29T01:30', '2026-03-30T00:30']],
+    ['0 2,3 * * *', ['2026-03-29T01:00', '2026-03-30T00:00', '2026-03-30T01:00']], // both at once: one
+    ['55 1,2 * * *', ['2026-03-29T00:55', '2026-03-29T23:55', '2026-03-30T00:55']], // 03:00 is too soon
+  ])('several times a day in a skipped hour come at its end, once: %s', (cron, expected) => {
+    expect(runs({ cron, zone: 'Europe/Berlin' }, '2026-03-28T12:00:00Z', 3)).toEqual(expected)
+  })
+
+  it('a period by the clock has its run at the end of a skipped hour', () => {
+    expect(runs({ every: 7_200, zone: 'Europe/Berlin' }, '2026-03-28T22:30:00Z', 4)).toEqual([
+      '2026-03-28T23:00',
+      '2026-03-29T01:00', // 02:00 is 03:00
+      '2026-03-29T02:00',
+      '2026-03-29T04:00',
+    ])
+  })
+
+  it.each([
+    ['America/Nuuk', '30 23 * * *', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:30']],
+    ['America/Scoresbysund', '30 23 * * *', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:30']],
+    // Midnight is a slot of the next day, and the only one of its ten minutes.
+    ['America/Nuuk', '0,30 0,23 * * *', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-29T01:30']],
+    // Half an hour only: 02:15 is 02:30.
+    ['Australia/Lord_Howe', '15 2 * * *', '2026-10-03T00:00:00Z', ['2026-10-03T15:30', '2026-10-04T15:15']],
+  ])('in %s %s comes at the end of the gap, be it midnight or half past', (zone, cron, from, expected) => {
+    expect(runs({ cron, zone }, from, 2)).toEqual(expected)
+  })
+
+  it.each([
     ['Europe/Berlin', '30 2 * * *', '2026-10-24T12:00:00Z', ['2026-10-25T00:30', '2026-10-26T01:30']],
     ['America/New_York', '30 1 * * *', '2026-10-31T12:00:00Z', ['2026-11-01T05:30', '2026-11-02T06:30']],
   ])('in %s one time a day comes once in a repeated hour', (zone, cron, from, expected) => {
@@ -285,6 +321,106 @@ describe('changes of the clocks', () => {
       .map((at) => Date.parse(`${at}Z`))
       .map((at, index, all) => at - (all[index - 1] ?? Number.NEGATIVE_INFINITY))
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(10 * MINUTE)
+  })
+})
+
+it('a preview shows the slot that workers find at the end of a gap', async () => {
+  const caller = { namespaceId: '', namespace: '', principal: '' }
+  const [cron, timeZone] = ['0,30 2 * * *', 'Europe/Berlin']
+  const from = new Date('2026-03-28T12:00:00Z')
+  const { nextRuns } = await previewSchedule()({ caller, cron, timeZone, from: from.toISOString(), count: 1 })
+  const due = { jobId: 'job-1', dueAt: from, nextSlotAt: from, now: from, jitterSeconds: 0, runState: null }
+  const { nextSlotAt } = planDue(due, slots({ cron, zone: timeZone }))
+  expect([...nextRuns, nextSlotAt?.toISOString()]).toEqual(Array(2).fill('2026-03-29T01:00:00.000Z'))
+})
+
+/** What the wall clock shows at an instant, as if it were UTC, to the minute. */
+const wallIn = (timeZone: string) => {
+  const format = new Intl.DateTimeFormat('en-US', {
+    ...{ timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric' },
+    minute: 'numeric',
+  } as const)
+  return (at: number) => {
+    const [month, date, year, hour, minute] = (format.format(at).match(/\d+/g) ?? []).map(Number)
+    return Date.UTC(year ?? 0, (month ?? 0) - 1, date, hour, minute)
+  }
+}
+/** The gaps of all zones, from Intl alone. */
+describe('in every time zone that skips time from 2024 to 2027', () => {
+  const DAY = 86_400_000
+  type Gap = { zone: string; end: number; from: number; wall: (at: number) => number }
+
+  const gapsOf = (zone: string): Gap[] => {
+    const wall = wallIn(zone)
+    const offset = (at: number) => wall(at) - at
+    const found: Gap[] = []
+    for (let at = Date.UTC(2024, 0, 1); at < Date.UTC(2028, 0, 1); at += 5 * DAY) {
+      if (offset(at + 5 * DAY) <= offset(at)) continue
+      let [before, end] = [at, at + 5 * DAY]
+      while (end - before > MINUTE) {
+        const middle = before + Math.floor((end - before) / 2 / MINUTE) * MINUTE
+        if (offset(middle) > offset(at)) end = middle
+        else before = middle
+      }
+      const minutes = (offset(end) - offset(end - MINUTE)) / MINUTE
+      found.push({ zone, end, from: wall(end) - minutes * MINUTE, wall })
+    }
+    return found
+  }
+  const ALL = Intl.supportedValuesOf('timeZone').flatMap(gapsOf)
+  /** Of zones that skip the same time at the same instant, one. */
+  const KINDS = [...new Map(ALL.map((gap) => [[gap.end, gap.from].join(' '), gap])).values()]
+  const timesIn = ({ from }: Gap) => {
+    const at = new Date(from)
+    const [first, hour] = [at.getUTCMinutes(), at.getUTCHours()]
+    return { first, second: first + 10, hour, date: `${at.getUTCDate()} ${at.getUTCMonth() + 1}` }
+  }
+
+  it('a day whose times all lie in the gap has one slot, at its end', () => {
+    expect(new Set(ALL.map(({ zone }) => zone)).size).toBeGreaterThan(100)
+    for (const gap of ALL) {
+      const { first, second, hour, date } = timesIn(gap)
+      const { next } = slots({ cron: `${first},${second} ${hour} ${date} *`, zone: gap.zone })
+      const name = `${gap.zone} at ${new Date(gap.end).toISOString()}`
+      expect(next(new Date(gap.end - DAY))?.getTime(), name).toBe(gap.end)
+    }
+    for (const gap of KINDS) {
+      const { first, second, hour, date } = timesIn(gap)
+      const { next } = slots({ cron: `${first},${second} ${hour} ${date} *`, zone: gap.zone })
+      expect(next(new Date(gap.end))?.getTime(), gap.zone).toBeGreaterThan(gap.end + 300 * DAY)
+    }
+  })
+
+  it('the days beside it have the times that they name', () => {
+    for (const gap of KINDS) {
+      const { first, second, hour } = timesIn(gap)
+      const { next } = slots({ cron: `${first},${second} ${hour} * * *`, zone: gap.zone })
+      const found: number[] = []
+      for (let slot = next(new Date(gap.end - 2 * DAY)); slot; slot = next(slot)) {
+        if (slot.getTime() > gap.end + 2 * DAY) break
+        if (slot.getTime() !== gap.end) found.push(gap.wall(slot.getTime()))
+      }
+      const day = Math.floor(gap.from / DAY) * DAY
+      const named = [-2, -1, 1, 2].flatMap((days) =>
+        [first, second].map((minute) => day + days * DAY + (hour * 60 + minute) * MINUTE),
+      )
+      expect(found.length, gap.zone).toBeGreaterThanOrEqual(6)
+      for (const wall of found) expect(named, gap.zone).toContain(wall)
+    }
+  })
+
+  it('slots around the gap are ten minutes apart, without a hole', () => {
+    for (const { zone, end } of KINDS.filter(({ end }) => new Date(end).getUTCFullYear() === 2026)) {
+      const { next } = slots({ cron: '* * * * *', zone })
+      let last = next(new Date(end - 60 * MINUTE))
+      while (last && last.getTime() < end + 60 * MINUTE) {
+        const slot = next(last)
+        const apart = ((slot?.getTime() ?? 0) - last.getTime()) / MINUTE
+        expect(apart, `${zone} at ${last.toISOString()}`).toBeGreaterThanOrEqual(10)
+        expect(apart, `${zone} at ${last.toISOString()}`).toBeLessThan(20)
+        last = slot
+      }
+    }
   })
 })
 
@@ -328,7 +464,7 @@ describe('whatever the expression is', () => {
     return found
   }
 
-  it('slots are ten minutes apart, each one a match, and the same from wherever they are asked for', () => {
+  it('slots are ten minutes apart, each one a match or the end of a gap, and the same from wherever they are asked for', () => {
     fc.assert(
       fc.property(expression, zone, instant, (cron, timeZone, from) => {
         const rule = slots({ cron, zone: timeZone })
@@ -336,7 +472,11 @@ describe('whatever the expression is', () => {
         const gaps = found.slice(1).map((at, index) => at.getTime() - (found[index]?.getTime() ?? 0))
         for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(10 * MINUTE)
         const raw = new Cron(expandWeek(cron), { mode: '5-part', sloppyRanges: true, timezone: timeZone })
-        for (const at of found) expect(raw.nextRun(new Date(at.getTime() - 1000))).toEqual(at)
+        const wall = wallIn(timeZone)
+        for (const at of found) {
+          if (wall(at.getTime()) - wall(at.getTime() - MINUTE) > MINUTE) continue
+          expect(raw.nextRun(new Date(at.getTime() - 1000))).toEqual(at)
+        }
         const middle = found[Math.floor(found.length / 2)]
         if (middle) {
           const fresh = slots({ cron, zone: timeZone })
