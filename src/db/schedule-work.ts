@@ -3,7 +3,7 @@
  * moves the schedule on to its next slot: whatever worker, clock or repetition comes later, the slot is never fired again.
  */
 import type { RunState } from '../domain/resources.ts'
-import { slotKey, slotPrincipal } from '../domain/schedule.ts'
+import { PUNCTUAL_MS, slotKey, slotPrincipal } from '../domain/schedule.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
 import type {
   DueRecord,
@@ -26,14 +26,18 @@ type DueRow = Row &
     run_state: RunState | null
     next_slot_at: string
     next_action_at: string
+    catch_up: boolean
     now: string
     lease_token: string
   }
 type PendingRow = Row &
-  OwnerRow & { slot_at: string; tries: number; idle_ms: number; has_schedule: boolean } & Pick<
-    ScheduleRecord,
-    'cron' | 'every_seconds' | 'format' | 'description' | 'timeout_seconds'
-  >
+  OwnerRow & {
+    slot_at: string
+    tries: number
+    idle_ms: number
+    superseded: boolean
+    has_schedule: boolean
+  } & Pick<ScheduleRecord, 'cron' | 'every_seconds' | 'format' | 'description' | 'timeout_seconds'>
 type SettledRow = Row & {
   namespace_id: string
   job_id: string
@@ -79,7 +83,11 @@ export function createScheduleWorkRepository(
       }),
 
     takePending: async (limit) => {
-      const rows = await db.sql<PendingRow>(TAKE_PENDING, [leaseMs, limit], 'take-pending-firings')
+      const rows = await db.sql<PendingRow>(
+        TAKE_PENDING,
+        [leaseMs, limit, PUNCTUAL_MS],
+        'take-pending-firings',
+      )
       return rows.map(toPending)
     },
 
@@ -181,6 +189,7 @@ const RECORD = `
     update schedule s set lease_token = null, lease_until = null,
       next_slot_at = case when d.waits then s.next_slot_at else d."nextSlotAt" end,
       next_action_at = case when d.waits then now() + make_interval(secs => d."waitMs" / 1000) else d."nextActionAt" end,
+      catch_up = d.waits and d."catchUp",
       last_slot_at = case when d.waits then s.last_slot_at else coalesce(d.fire, s.last_slot_at) end
     from settled d where s.job_id = d.job and s.namespace_id = d.namespace_id),
   skipped as (
@@ -194,17 +203,23 @@ const RECORD = `
   on conflict do nothing
   returning job_id::text, slot_at`
 
-/** `fired_at` of a PENDING row says when somebody last took it up: no worker takes it within a lease of another. */
+/**
+ * `fired_at` of a PENDING row says when somebody last took it up: no worker takes it within a lease of another. Left alone for
+ * longer than a lease and what counts as punctual, it comes after an outage.
+ */
 const TAKE_PENDING = `
   with chosen as (
     select job_id, slot_at, extract(epoch from now() - fired_at)::float8 * 1000 as idle_ms from schedule_firing
     where outcome = 'PENDING' and fired_at < now() - make_interval(secs => $1::float8 / 1000)
     order by fired_at limit $2 for update skip locked),
   taken as (
-    update schedule_firing f set fired_at = now(), tries = f.tries + 1
+    update schedule_firing f set fired_at = now(), tries = f.tries + 1,
+      catch_up = f.catch_up or chosen.idle_ms > $1::float8 + $3::float8
     from chosen where f.job_id = chosen.job_id and f.slot_at = chosen.slot_at
     returning f.namespace_id, f.job_id, f.slot_at, f.tries, chosen.idle_ms)
-  select t.*, n.name as namespace, j.name as job_name, s.job_id is not null as has_schedule, s.cron, s.every_seconds,
+  select t.*, n.name as namespace, j.name as job_name, s.job_id is not null as has_schedule,
+    coalesce(s.next_slot_at <= now(), false) or exists (
+      select 1 from schedule_firing newer where newer.job_id = t.job_id and newer.slot_at > t.slot_at) as superseded, s.cron, s.every_seconds,
     s.format, s.description, s.timeout_seconds
   from taken t
     join namespace n on n.id = t.namespace_id
@@ -291,6 +306,7 @@ const toDueWork = (row: DueRow): DueWork => ({
   runState: row.run_state,
   nextSlotAt: new Date(row.next_slot_at),
   dueAt: new Date(row.next_action_at),
+  catchUp: row.catch_up,
   now: new Date(row.now),
   lease: row.lease_token,
 })
@@ -300,6 +316,7 @@ const toPending = (row: PendingRow): PendingFiring => ({
   slotAt: new Date(row.slot_at),
   tries: row.tries,
   idleMs: row.idle_ms,
+  isSuperseded: row.superseded,
   terms: row.has_schedule
     ? {
         cron: row.cron,

@@ -82,7 +82,7 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
     async pause({ namespaceId }, jobId, etag, message, by) {
       const rows = await db.sql(
         changeSql(
-          `paused_reason = 'REQUESTED', paused_message = $4, next_slot_at = null, next_action_at = null`,
+          `paused_reason = 'REQUESTED', paused_message = $4, next_slot_at = null, next_action_at = null, catch_up = false`,
           'schedule.paused',
           `'reason', 'REQUESTED', 'message', $4::text`,
           '$5',
@@ -96,7 +96,7 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
       const rows = await db.sql(
         changeSql(
           `paused_reason = null, paused_message = null, enabled = true, failures = 0,
-           next_slot_at = $4::timestamptz, next_action_at = $5::timestamptz`,
+           next_slot_at = $4::timestamptz, next_action_at = $5::timestamptz, catch_up = false`,
           'schedule.resumed',
           '',
           '$6',
@@ -179,6 +179,7 @@ const PUT = `
       time_zone = excluded.time_zone, format = excluded.format, description = excluded.description,
       timeout_seconds = excluded.timeout_seconds, jitter_seconds = excluded.jitter_seconds, enabled = excluded.enabled,
       ${kept('next_slot_at')}, ${kept('next_action_at')},
+      catch_up = s.catch_up and ${SAME_RULE},
       lease_token = null, lease_until = null, row_version = s.row_version + 1, updated_at = now()
     where s.row_version = $3::int
     returning namespace_id, job_id, cron, every_seconds, time_zone, enabled),

@@ -97,7 +97,7 @@ export const isTooTight = (p90Ms: number | null, intervalSeconds: number): boole
 // ------------------------------------------------------------------------------------------------------- due
 
 /** Later than that, and nobody was there to look: an outage. */
-const PUNCTUAL_MS = 60_000
+export const PUNCTUAL_MS = 60_000
 const MAX_CATCH_UP_MS = 24 * 3_600_000
 /** Missed slots are counted so far. */
 const MOST_COUNTED = 300
@@ -107,6 +107,8 @@ export type DueSchedule = {
   nextSlotAt: Date
   /** When it was to be looked at: its slot with the jitter, or the next try of one that waits for its turn. */
   dueAt: Date
+  /** Its slot waits for its turn, and came late already when it began to. */
+  catchUp: boolean
   now: Date
   jitterSeconds: number
   /** Of the job's current run. */
@@ -138,9 +140,9 @@ export function planDue(due: DueSchedule, slots: ScheduleSlots): DuePlan {
   if (missed > 0) skip.push(missedSlots(nextSlotAt, missed))
   if (newest === null) return { fire: null, skip, ...next }
 
-  const catchUp = now.getTime() - due.dueAt.getTime() > PUNCTUAL_MS
+  const isLate = now.getTime() - due.dueAt.getTime() > PUNCTUAL_MS
   const ageMs = now.getTime() - newest.getTime()
-  const window = catchUp ? Math.min(slots.intervalSeconds * 1000, MAX_CATCH_UP_MS) : MAX_CATCH_UP_MS
+  const window = isLate ? Math.min(slots.intervalSeconds * 1000, MAX_CATCH_UP_MS) : MAX_CATCH_UP_MS
   if (ageMs > window + due.jitterSeconds * 1000) {
     skip.push({
       slotAt: newest,
@@ -153,6 +155,7 @@ export function planDue(due: DueSchedule, slots: ScheduleSlots): DuePlan {
     skip.push({ slotAt: newest, code: 'JOB_NOT_RUNNING', message: notRunning(due.runState) })
     return { fire: null, skip, ...next }
   }
+  const catchUp = isLate || (due.catchUp && missed === 0)
   return { fire: { slotAt: newest, catchUp }, skip, ...next }
 }
 

@@ -76,6 +76,7 @@ export type DueWork = SlotOwner &
     runState: RunState | null
     nextSlotAt: Date
     dueAt: Date
+    catchUp: boolean
     now: Date
     lease: string
   }
@@ -95,6 +96,8 @@ export type PendingFiring = SlotOwner & {
   tries: number
   /** How long nobody had it in hand, in ms. */
   idleMs: number
+  /** A newer slot of the schedule has come: one of the two is fired at most. */
+  isSuperseded: boolean
   /** null: the schedule is gone. */
   terms: SlotTerms | null
 }

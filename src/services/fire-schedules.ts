@@ -31,7 +31,10 @@ export type FireSchedulesPorts = {
 }
 
 const AT_ONCE = 100
-/** Left alone for longer than that, a slot is not worth a savepoint any more: only the one that may be there is found. */
+/**
+ * Left alone for longer than that, or until the next one has come, a slot is not worth a savepoint any more: only the one that
+ * may be there is found.
+ */
 const GIVEN_UP_MS = 3_600_000
 /** What nobody foresaw fails the same way each time: after so many tries the firing says so. */
 const MAX_TRIES = 5
@@ -87,6 +90,7 @@ const toPending = (work: DueWork, slotAt: Date): PendingFiring => ({
   slotAt,
   tries: 1,
   idleMs: 0,
+  isSuperseded: false,
   terms: work,
 })
 
@@ -147,7 +151,7 @@ async function fire(firing: PendingFiring, ports: FireSchedulesPorts): Promise<v
 /** null: somebody else has concluded it. */
 async function endOf(firing: PendingFiring, ports: FireSchedulesPorts): Promise<FiringEnd | null> {
   const { terms } = firing
-  if (terms === null || firing.idleMs > GIVEN_UP_MS) {
+  if (terms === null || firing.isSuperseded || firing.idleMs > GIVEN_UP_MS) {
     const snapshotId = await ports.scheduleWork.findSlotSavepoint(firing)
     if (snapshotId !== null) return { outcome: 'FIRED', snapshotId }
     return terms === null

@@ -17,6 +17,7 @@ const SHIPPED = [
   '0008_looked',
   '0009_failed_of_a_kind',
   '0010_restored_below',
+  '0010_schedule_catch_up',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>

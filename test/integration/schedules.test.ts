@@ -25,6 +25,9 @@ import { createTenants, insertSavepoint, type Tenant } from '../support/fixtures
 let database: TestDatabase
 let ours: Tenant
 let theirs: Tenant
+const killed = async () => {
+  throw new Error('killed')
+}
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 beforeAll(async () => {
@@ -206,6 +209,50 @@ describe('a due slot', () => {
     }
     expect(made).toEqual([true, false])
     expect(outcomes(await wire().firings(ours))).toEqual(['MISSED'])
+  })
+
+  it('that was left PENDING until a newer one came gets no savepoint: one outage, one savepoint', async () => {
+    const lost = wire({ leaseMs: 0, requestSavepoint: killed })
+    await lost.put(ours, { cron: '0/10 * * * *' })
+    await comeJustDue(ours)
+    await lost.round()
+    await sql(
+      `update schedule_firing set slot_at = date_bin('10 minutes', now(), 'epoch') - interval '50 minutes',
+         fired_at = now() - interval '50 minutes'`,
+    )
+    await comeDue(ours, '40 minutes')
+    const { round, firings } = wire({ leaseMs: 1_000 })
+    const taken = await newSnapshots(ours, async () => {
+      await Promise.all([round(), wire({ leaseMs: 1_000 }).round()])
+      await settle(ours, ['Present'])
+      await sql('update schedule set next_action_at = now()')
+      await round()
+    })
+    expect(taken).toHaveLength(1)
+    const { items } = await firings(ours)
+    expect(items.filter(({ outcome }) => outcome === 'FIRED')).toMatchObject([{ catchUp: true }])
+    expect(items.at(-1)).toMatchObject({ outcome: 'SKIPPED', code: 'MISSED', snapshot: null })
+  })
+
+  it('that was left PENDING through an outage is a catch-up when it is fired', async () => {
+    const lost = wire({ leaseMs: 0, requestSavepoint: killed })
+    await lost.put(ours, { cron: '0 0 1 1 *' })
+    await comeJustDue(ours)
+    await lost.round()
+    await sql(`update schedule_firing set fired_at = now() - interval '40 minutes'`)
+    const { round, firings } = wire({ leaseMs: 1_000 })
+    expect(await newSnapshots(ours, round)).toHaveLength(1)
+    expect((await firings(ours)).items).toMatchObject([{ outcome: 'FIRED', catchUp: true }])
+  })
+
+  it('that is made up for stays a catch-up while it waits for its turn', async () => {
+    const { put, round, firings } = wire({ perCluster: 0 })
+    await put(ours, { cron: '0/10 * * * *' })
+    await comeDue(ours, '0', '5 minutes')
+    expect(await newSnapshots(ours, round)).toEqual([])
+    await sql('update schedule set next_action_at = now()')
+    expect(await newSnapshots(ours, wire().round)).toHaveLength(1)
+    expect((await firings(ours)).items).toMatchObject([{ outcome: 'FIRED', catchUp: true }])
   })
 
   it('whose refusal was recorded gets no savepoint from a worker that slept meanwhile', async () => {

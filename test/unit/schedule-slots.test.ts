@@ -329,7 +329,15 @@ it('a preview shows the slot that workers find at the end of a gap', async () =>
   const [cron, timeZone] = ['0,30 2 * * *', 'Europe/Berlin']
   const from = new Date('2026-03-28T12:00:00Z')
   const { nextRuns } = await previewSchedule()({ caller, cron, timeZone, from: from.toISOString(), count: 1 })
-  const due = { jobId: 'job-1', dueAt: from, nextSlotAt: from, now: from, jitterSeconds: 0, runState: null }
+  const due = {
+    jobId: 'job-1',
+    dueAt: from,
+    catchUp: false,
+    nextSlotAt: from,
+    now: from,
+    jitterSeconds: 0,
+    runState: null,
+  }
   const { nextSlotAt } = planDue(due, slots({ cron, zone: timeZone }))
   expect([...nextRuns, nextSlotAt?.toISOString()]).toEqual(Array(2).fill('2026-03-29T01:00:00.000Z'))
 })

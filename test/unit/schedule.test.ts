@@ -23,6 +23,7 @@ const at = (time: string) => new Date(`2026-11-21T${time}Z`)
 const due = (changes: Partial<DueSchedule> & { nextSlotAt: Date; now: Date }): DueSchedule => ({
   jobId: 'job-1',
   dueAt: changes.nextSlotAt,
+  catchUp: false,
   jitterSeconds: 0,
   runState: 'RUNNING',
   ...changes,
@@ -77,6 +78,23 @@ describe('what is due', () => {
     const afternoons = slots('0/10 14 * * *')
     const waiting = due({ nextSlotAt: at('14:50:00'), dueAt: at('15:30:00'), now: at('15:30:01') })
     expect(planDue(waiting, afternoons).fire).toEqual({ slotAt: at('14:50:00'), catchUp: false })
+  })
+
+  it('a slot that is made up for stays a catch-up while it waits, and the next one is none', () => {
+    const waiting = due({
+      nextSlotAt: at('10:00:00'),
+      dueAt: at('10:40:00'),
+      now: at('10:40:01'),
+      catchUp: true,
+    })
+    expect(planDue(waiting, HOURLY).fire).toEqual({ slotAt: at('10:00:00'), catchUp: true })
+    const later = due({
+      nextSlotAt: at('10:00:00'),
+      dueAt: at('11:00:05'),
+      now: at('11:00:06'),
+      catchUp: true,
+    })
+    expect(planDue(later, HOURLY).fire).toEqual({ slotAt: at('11:00:00'), catchUp: false })
   })
 
   it('a slot that waits is given up for the next one', () => {
