@@ -36,6 +36,7 @@ type PendingRow = Row &
     tries: number
     idle_ms: number
     superseded: boolean
+    revoked: boolean
     has_schedule: boolean
   } & Pick<ScheduleRecord, 'cron' | 'every_seconds' | 'format' | 'description' | 'timeout_seconds'>
 type SettledRow = Row & {
@@ -172,7 +173,7 @@ const RECORD = `
     select * from jsonb_to_recordset($1::jsonb) as x(position int, job uuid, lease uuid, fire timestamptz, "catchUp" boolean,
       skip jsonb, "nextSlotAt" timestamptz, "nextActionAt" timestamptz, "waitMs" float8)),
   held as (
-    select s.namespace_id, i.* from schedule s join input i on i.job = s.job_id and i.lease = s.lease_token
+    select s.namespace_id, s.rule_id, i.* from schedule s join input i on i.job = s.job_id and i.lease = s.lease_token
     for update of s),
   busy as (
     select count(*) as jobs from (
@@ -198,8 +199,9 @@ const RECORD = `
     from settled d, jsonb_to_recordset(d.skip) as k("slotAt" timestamptz, code text, message text)
     where not d.waits
     on conflict do nothing)
-  insert into schedule_firing (namespace_id, job_id, slot_at, outcome, catch_up, tries)
-  select d.namespace_id, d.job, d.fire, 'PENDING', d."catchUp", 1 from settled d where d.fire is not null and not d.waits
+  insert into schedule_firing (namespace_id, job_id, slot_at, outcome, catch_up, tries, rule_id)
+  select d.namespace_id, d.job, d.fire, 'PENDING', d."catchUp", 1, d.rule_id
+  from settled d where d.fire is not null and not d.waits
   on conflict do nothing
   returning job_id::text, slot_at`
 
@@ -216,10 +218,11 @@ const TAKE_PENDING = `
     update schedule_firing f set fired_at = now(), tries = f.tries + 1,
       catch_up = f.catch_up or chosen.idle_ms > $1::float8 + $3::float8
     from chosen where f.job_id = chosen.job_id and f.slot_at = chosen.slot_at
-    returning f.namespace_id, f.job_id, f.slot_at, f.tries, chosen.idle_ms)
+    returning f.namespace_id, f.job_id, f.slot_at, f.tries, f.rule_id, chosen.idle_ms)
   select t.*, n.name as namespace, j.name as job_name, s.job_id is not null as has_schedule,
     coalesce(s.next_slot_at <= now(), false) or exists (
-      select 1 from schedule_firing newer where newer.job_id = t.job_id and newer.slot_at > t.slot_at) as superseded, s.cron, s.every_seconds,
+      select 1 from schedule_firing newer where newer.job_id = t.job_id and newer.slot_at > t.slot_at) as superseded,
+    coalesce(s.paused_reason is not null or not s.enabled or s.rule_id <> t.rule_id, false) as revoked, s.cron, s.every_seconds,
     s.format, s.description, s.timeout_seconds
   from taken t
     join namespace n on n.id = t.namespace_id
@@ -317,6 +320,7 @@ const toPending = (row: PendingRow): PendingFiring => ({
   tries: row.tries,
   idleMs: row.idle_ms,
   isSuperseded: row.superseded,
+  isRevoked: row.revoked,
   terms: row.has_schedule
     ? {
         cron: row.cron,

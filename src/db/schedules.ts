@@ -157,8 +157,9 @@ const contextSql = (column: 'id' | 'name'): string => `
   where j.namespace_id = $1 and j.deleted_at is null and j.${column} = $2`
 
 /** A slot that waits for its turn is not lost because somebody sends the same rule again. */
-const SAME_RULE = `s.cron is not distinct from excluded.cron and s.every_seconds is not distinct from excluded.every_seconds
-      and s.time_zone = excluded.time_zone and s.jitter_seconds = excluded.jitter_seconds and s.next_slot_at is not null`
+const SAME_SLOTS = `s.cron is not distinct from excluded.cron
+      and s.every_seconds is not distinct from excluded.every_seconds and s.time_zone = excluded.time_zone`
+const SAME_RULE = `${SAME_SLOTS} and s.jitter_seconds = excluded.jitter_seconds and s.next_slot_at is not null`
 const kept = (column: string): string => `${column} = case
       when not excluded.enabled or s.paused_reason is not null then null
       when ${SAME_RULE} then s.${column} else excluded.${column} end`
@@ -179,6 +180,7 @@ const PUT = `
       time_zone = excluded.time_zone, format = excluded.format, description = excluded.description,
       timeout_seconds = excluded.timeout_seconds, jitter_seconds = excluded.jitter_seconds, enabled = excluded.enabled,
       ${kept('next_slot_at')}, ${kept('next_action_at')},
+      rule_id = case when ${SAME_SLOTS} then s.rule_id else excluded.rule_id end,
       catch_up = s.catch_up and ${SAME_RULE},
       lease_token = null, lease_until = null, row_version = s.row_version + 1, updated_at = now()
     where s.row_version = $3::int

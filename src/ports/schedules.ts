@@ -98,6 +98,8 @@ export type PendingFiring = SlotOwner & {
   idleMs: number
   /** A newer slot of the schedule has come: one of the two is fired at most. */
   isSuperseded: boolean
+  /** The schedule is paused, switched off, or has another rule by now. */
+  isRevoked: boolean
   /** null: the schedule is gone. */
   terms: SlotTerms | null
 }

@@ -91,6 +91,7 @@ const toPending = (work: DueWork, slotAt: Date): PendingFiring => ({
   tries: 1,
   idleMs: 0,
   isSuperseded: false,
+  isRevoked: false,
   terms: work,
 })
 
@@ -151,12 +152,12 @@ async function fire(firing: PendingFiring, ports: FireSchedulesPorts): Promise<v
 /** null: somebody else has concluded it. */
 async function endOf(firing: PendingFiring, ports: FireSchedulesPorts): Promise<FiringEnd | null> {
   const { terms } = firing
-  if (terms === null || firing.isSuperseded || firing.idleMs > GIVEN_UP_MS) {
+  const refusal = findRefusal(firing)
+  if (terms === null || refusal !== null) {
     const snapshotId = await ports.scheduleWork.findSlotSavepoint(firing)
-    if (snapshotId !== null) return { outcome: 'FIRED', snapshotId }
-    return terms === null
-      ? { outcome: 'SKIPPED', code: 'NOT_FOUND', message: 'The schedule was deleted meanwhile.' }
-      : { outcome: 'SKIPPED', code: 'MISSED', message: 'No worker could request its savepoint in time.' }
+    return snapshotId === null
+      ? { outcome: 'SKIPPED', ...(refusal ?? DELETED) }
+      : { outcome: 'FIRED', snapshotId }
   }
   try {
     const { resource } = await ports.requestSavepoint(toRequest(firing, terms))
@@ -171,6 +172,20 @@ async function endOf(firing: PendingFiring, ports: FireSchedulesPorts): Promise<
     const message = 'The savepoint could not be requested; our log says why.'
     return { outcome: 'FAILED', code: 'INTERNAL', message }
   }
+}
+
+const DELETED = { code: 'NOT_FOUND', message: 'The schedule was deleted meanwhile.' }
+
+/** Why nobody asks for the savepoint of a slot that was left behind; one that is there already is still found. */
+function findRefusal(firing: PendingFiring): { code: string; message: string } | null {
+  if (firing.terms === null) return DELETED
+  if (firing.isRevoked) {
+    const message = 'The schedule was paused, switched off or given another rule meanwhile.'
+    return { code: 'SCHEDULE_CHANGED', message }
+  }
+  return firing.isSuperseded || firing.idleMs > GIVEN_UP_MS
+    ? { code: 'MISSED', message: 'No worker could request its savepoint in time.' }
+    : null
 }
 
 const PASSING = new Set(['DATABASE_UNAVAILABLE', 'OVERLOADED', 'INTERNAL'])

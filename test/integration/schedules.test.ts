@@ -255,6 +255,49 @@ describe('a due slot', () => {
     expect((await firings(ours)).items).toMatchObject([{ outcome: 'FIRED', catchUp: true }])
   })
 
+  it('that was left PENDING gets no savepoint once the schedule is paused, off, changed or created anew', async () => {
+    const lost = wire({ leaseMs: 0, requestSavepoint: killed })
+    const { put, pause, resume, remove } = lost
+    const leave = async (change: () => Promise<unknown>) => {
+      await sql('delete from schedule_firing')
+      await put(ours, { cron: '0/10 * * * *' })
+      await resume(ours)
+      await comeJustDue(ours)
+      await lost.round()
+      await change()
+      const taken = await newSnapshots(ours, wire({ leaseMs: 0 }).round)
+      return [taken.length, ...outcomes(await lost.firings(ours))]
+    }
+    const none = [0, 'SCHEDULE_CHANGED']
+    expect(await leave(() => pause(ours))).toEqual(none)
+    expect(await leave(() => put(ours, { cron: '0/10 * * * *', enabled: false }))).toEqual(none)
+    expect(await leave(() => put(ours, { cron: '0 0 1 1 *' }))).toEqual(none)
+    expect(
+      await leave(async () => {
+        await remove(ours)
+        await put(ours, { cron: '0/10 * * * *' })
+      }),
+    ).toEqual(none)
+    expect(await leave(() => remove(ours))).toEqual([0, 'NOT_FOUND'])
+    expect(await leave(() => put(ours, { cron: '0/10 * * * *', format: 'NATIVE' }))).toEqual([1, 'FIRED'])
+  })
+
+  it('finds its savepoint when the worker died after it had asked and the schedule was paused', async () => {
+    const { request, pause, put, firings } = wire()
+    const lost = wire({
+      requestSavepoint: async (command) => {
+        await request(command)
+        return killed()
+      },
+    })
+    await put(ours, { cron: '0/10 * * * *' })
+    await comeJustDue(ours)
+    const taken = await newSnapshots(ours, lost.round)
+    await pause(ours)
+    expect(await newSnapshots(ours, wire({ leaseMs: 0 }).round)).toEqual([])
+    expect((await firings(ours)).items).toMatchObject([{ outcome: 'FIRED', snapshot: taken[0]?.id }])
+  })
+
   it('whose refusal was recorded gets no savepoint from a worker that slept meanwhile', async () => {
     const { request } = wire()
     let wake: () => void = () => undefined

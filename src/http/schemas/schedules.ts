@@ -175,7 +175,7 @@ export const ScheduleFiring = named(
     code: nullable(
       Type.String({
         description:
-          'Why there is no savepoint: `JOB_NOT_RUNNING`, `SAVEPOINT_IN_PROGRESS`, `MISSED`, or what else a savepoint is refused with.',
+          'Why there is no savepoint: `JOB_NOT_RUNNING`, `SAVEPOINT_IN_PROGRESS`, `MISSED`, `SCHEDULE_CHANGED`, or what else a savepoint is refused with.',
       }),
     ),
     message: nullable(Type.String()),
