@@ -43,7 +43,7 @@ export const putSchedule =
     for (let race = 0; race < MAX_RACES; race++) {
       const context = await findContext(ports, scope, job)
       refuseOtherVersion(context, ifMatch)
-      refuseTooTight(context, slots)
+      if (enabled) refuseTooTight(context, slots)
       const next = enabled ? findNext(context, slots, jitterSeconds) : null
       const etag = context.schedule?.etag ?? null
       if (await ports.schedules.put(scope, context.job.id, etag, values, next, caller.principal)) {

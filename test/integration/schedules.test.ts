@@ -519,6 +519,17 @@ describe('a change of the schedule', () => {
     expect(await schedules.put(theirs.caller, ours.jobId, '1', values, null, 'x')).toBe(false)
   })
 
+  it('that switches it off is taken however tight it has become; resuming it is not', async () => {
+    const { put, resume } = wire()
+    await put(ours, { every: { minutes: 10 } })
+    const id = await insertSavepoint(database.db, ours, { status: 'Present' })
+    await sql('update snapshot set duration_ms = 200000, completed_at = now() where id = $1', [id])
+    const { resource } = await put(ours, { every: { minutes: 10 }, enabled: false })
+    expect(resource).toMatchObject({ enabled: false, nextRunAt: null })
+    await expect(resume(ours)).rejects.toMatchObject({ code: 'SCHEDULE_TOO_TIGHT' })
+    await sql('update snapshot set duration_ms = null where id = $1', [id])
+  })
+
   it('is refused when savepoints of the job take more than a quarter of the interval', async () => {
     const { put } = wire()
     for (const seconds of [100, 120, 160]) {
