@@ -48,6 +48,8 @@ type SettledRow = Row & {
   completed: boolean
   failure_code: string | null
   triggered_at: string | null
+  settled_at: string
+  now: string
   run_state: RunState | null
   all_tasks_running: boolean
   tasks_running_since: string | null
@@ -245,7 +247,7 @@ const CONCLUDE_WITHOUT = `
 
 const LIST_SETTLED = `
   select f.namespace_id, f.job_id, f.slot_at, s.id as snapshot_id, s.status, s.completed_at is not null as completed,
-    s.failure_code, s.triggered_at, r.state as run_state, coalesce(r.all_tasks_running, false) as all_tasks_running,
+    s.failure_code, s.triggered_at, s.settled_at, now() as now, r.state as run_state, coalesce(r.all_tasks_running, false) as all_tasks_running,
     r.tasks_running_since, r.ended_at, f.restored_before, (r.checkpoint_counts ->> 'restored')::int as restored_now, sc.failures
   from schedule_firing f
     join snapshot s on s.id = f.snapshot_id and s.namespace_id = f.namespace_id
@@ -341,6 +343,8 @@ const toSettled = (row: SettledRow): SettledWork => ({
   completed: row.completed,
   failureCode: row.failure_code,
   triggeredAt: row.triggered_at === null ? null : new Date(row.triggered_at),
+  settledAt: new Date(row.settled_at),
+  now: new Date(row.now),
   run:
     row.run_state === null
       ? null

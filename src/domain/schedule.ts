@@ -199,6 +199,9 @@ export type SettledFiring = {
   failureCode: string | null
   /** Flink was asked for it then; null: never. */
   triggeredAt: Date | null
+  /** When its answer was final. */
+  settledAt: Date
+  now: Date
   run: {
     state: RunState
     allTasksRunning: boolean
@@ -224,23 +227,27 @@ const NOT_ITS_FAULT = new Set<string>([
 ])
 
 /**
- * A savepoint that failed restarted its job when Flink says so (an exception since it was asked for), when not all tasks run
- * now, when they have been running only since after it was asked for, when Flink has restored the job since, or when its run FAILED. One that was completed did not,
- * whatever happened afterwards.
+ * A savepoint that failed restarted its job when Flink says so (an exception since it was asked for), or when the job restarted
+ * while it ran or within `settleMs` after it had settled: its tasks began to run anew, or its run FAILED. Tasks that do not all
+ * run, and a restore that Flink has counted, bear no time: they speak when it is judged in time, not after an outage of ours.
+ * One that was completed did not, whatever happened afterwards.
  */
-export function judgeFiring(firing: SettledFiring): FiringVerdict {
+export function judgeFiring(firing: SettledFiring, settleMs: number): FiringVerdict {
   const { completed, failureCode, triggeredAt, run } = firing
   if (completed) return 'COMPLETED'
   if (triggeredAt === null || NOT_ITS_FAULT.has(failureCode ?? '')) return 'NOT_COUNTED'
   if (failureCode === 'JOB_FAILED_DURING_SAVEPOINT' || failureCode === 'TASKMANAGER_LOST')
     return 'RESTARTED_JOB'
   if (run === null) return 'FAILED'
-  if (run.endedAt !== null) return run.state === 'FAILED' ? 'RESTARTED_JOB' : 'FAILED'
-  const restarted =
-    !run.allTasksRunning ||
-    run.restoredSince > 0 ||
-    (run.tasksRunningSince !== null && run.tasksRunningSince > triggeredAt)
-  return restarted ? 'RESTARTED_JOB' : 'FAILED'
+  const until = firing.settledAt.getTime() + settleMs
+  if (run.endedAt !== null) {
+    return run.state === 'FAILED' && run.endedAt.getTime() <= until ? 'RESTARTED_JOB' : 'FAILED'
+  }
+  const since = run.tasksRunningSince
+  const ranAnew = since !== null && since > triggeredAt && since.getTime() <= until
+  const isJudgedInTime = firing.now.getTime() <= until + PUNCTUAL_MS
+  const looksRestarted = isJudgedInTime && (!run.allTasksRunning || run.restoredSince > 0)
+  return ranAnew || looksRestarted ? 'RESTARTED_JOB' : 'FAILED'
 }
 
 const MOST_FAILURES = 2

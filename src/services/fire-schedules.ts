@@ -211,7 +211,7 @@ function toRequest(
 
 async function judgeSettled({ scheduleWork, log, limits }: FireSchedulesPorts): Promise<void> {
   for (const work of await scheduleWork.listSettled(AT_ONCE, limits.settleMs)) {
-    const verdict = judgeFiring(work)
+    const verdict = judgeFiring(work, limits.settleMs)
     const health = nextHealth(verdict, work.failures ?? 0)
     const judged = await scheduleWork.judge(work, health)
     if (judged && health.pause) {

@@ -549,12 +549,12 @@ describe('a change of the schedule', () => {
 })
 
 describe('a schedule pauses itself', () => {
-  const fireAndFail = async (facts: string, way: readonly string[] = ['Failed']) => {
+  const fireAndFail = async (facts: string, way: readonly string[] = ['Failed'], settledAgo = '1 s') => {
     const { round } = wire()
     await comeJustDue(ours)
     const [snapshot] = await newSnapshots(ours, round)
-    await sql('update snapshot set triggered_at = now() where id = $1', [snapshot?.id])
-    await settle(ours, way, `settled_at = now() - interval '1 s', ${facts}`)
+    await sql(`update snapshot set triggered_at = now() - interval '9 s' where id = $1`, [snapshot?.id])
+    await settle(ours, way, `settled_at = now() - interval '${settledAgo}', ${facts}`)
     await Promise.all([round(), wire().round()])
     return snapshot?.id
   }
@@ -591,9 +591,17 @@ describe('a schedule pauses itself', () => {
   it('after one savepoint that restarted the job', async () => {
     const { put, get } = wire()
     await put(ours, { cron: '0/10 * * * *' })
-    await sql(`update run set tasks_running_since = now() + interval '1 minute' where id = $1`, [ours.runId])
+    await sql(`update run set tasks_running_since = now() - interval '5 s' where id = $1`, [ours.runId])
     await fireAndFail(`failure_code = 'CHECKPOINT_DECLINED'`)
     expect(await get(ours)).toMatchObject({ paused: { reason: 'SAVEPOINT_RESTARTED_JOB' } })
+  })
+
+  it('not for a restart that came after the savepoint had settled', async () => {
+    const { put, get } = wire()
+    await put(ours, { cron: '0/10 * * * *' })
+    await sql('update run set tasks_running_since = now() where id = $1', [ours.runId])
+    await fireAndFail(`failure_code = 'CHECKPOINT_DECLINED'`, ['Failed'], '7 s')
+    expect(await get(ours)).toMatchObject({ failures: 1, paused: null })
   })
 
   it('not for a job that ended', async () => {

@@ -163,6 +163,8 @@ describe('a settled savepoint', () => {
     completed: false,
     failureCode: 'CHECKPOINT_EXPIRED',
     triggeredAt: asked,
+    settledAt: at('10:10:00'),
+    now: at('10:10:45'),
     run: running,
     ...changes,
   })
@@ -202,6 +204,32 @@ describe('a settled savepoint', () => {
       'RESTARTED_JOB',
     ],
     [
+      'after which tasks began to run anew much later has failed',
+      failed({
+        now: at('11:31:00'),
+        run: { ...running, tasksRunningSince: at('11:30:00'), restoredSince: 1 },
+      }),
+      'FAILED',
+    ],
+    [
+      'with tasks that run anew since soon after it has restarted the job, however late that is seen',
+      failed({
+        now: at('11:31:00'),
+        run: { ...running, tasksRunningSince: at('10:10:20'), restoredSince: 1 },
+      }),
+      'RESTARTED_JOB',
+    ],
+    [
+      'that is judged after an outage, beside tasks that do not all run, has failed',
+      failed({ now: at('11:31:00'), run: { ...running, allTasksRunning: false, tasksRunningSince: null } }),
+      'FAILED',
+    ],
+    [
+      'whose run FAILED much later has failed',
+      failed({ now: at('11:31:00'), run: { ...running, state: 'FAILED', endedAt: at('11:30:00') } }),
+      'FAILED',
+    ],
+    [
       'that nobody asked Flink for says nothing',
       failed({ triggeredAt: null, failureCode: 'CLUSTER_UNSUPPORTED' }),
       'NOT_COUNTED',
@@ -209,7 +237,7 @@ describe('a settled savepoint', () => {
     ['of a job that ended says nothing', failed({ failureCode: 'JOB_NOT_RUNNING' }), 'NOT_COUNTED'],
     ['of a rescaled job says nothing', failed({ failureCode: 'RESCALED' }), 'NOT_COUNTED'],
   ])('%s', (_, firing, verdict) => {
-    expect(judgeFiring(firing)).toBe(verdict)
+    expect(judgeFiring(firing, 30_000)).toBe(verdict)
   })
 
   it('pauses after two failures in a row, or one restart', () => {
