@@ -25,7 +25,7 @@ export type ScheduleRecord = {
   failures: number
   next_slot_at: string | null
   last_slot_at: string | null
-  row_version: number
+  etag: string
   created_at: string
   created_by: string
   updated_at: string
@@ -38,7 +38,7 @@ type ContextRow = Row & {
   observe_only: boolean
   spec: JobVersionSpec | null
   p90: number | null
-} & (ScheduleRecord | { row_version: null })
+} & (ScheduleRecord | { etag: null })
 
 type FiringRow = Row & {
   slot_at: string
@@ -63,7 +63,7 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
       const rows = await db.sql(PUT, [
         namespaceId,
         jobId,
-        etag === null ? 0 : Number(etag),
+        etag,
         values.cron,
         values.everySeconds,
         values.timeZone,
@@ -87,7 +87,7 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
           `'reason', 'REQUESTED', 'message', $4::text`,
           '$5',
         ),
-        [namespaceId, jobId, Number(etag), message, by],
+        [namespaceId, jobId, etag, message, by],
       )
       return rows.length === 1
     },
@@ -101,7 +101,7 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
           '',
           '$6',
         ),
-        [namespaceId, jobId, Number(etag), next?.slotAt ?? null, next?.actionAt ?? null, by],
+        [namespaceId, jobId, etag, next?.slotAt ?? null, next?.actionAt ?? null, by],
       )
       return rows.length === 1
     },
@@ -109,13 +109,13 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
     async remove({ namespaceId }, jobId, etag, by) {
       const rows = await db.sql(
         `with gone as (
-           delete from schedule where namespace_id = $1 and job_id = $2 and row_version = $3
+           delete from schedule where namespace_id = $1 and job_id = $2 and ${etagOf('schedule')} = $3
            returning namespace_id, job_id),
          told as (
            insert into history.event (namespace_id, type, job_id, data)
            select namespace_id, 'schedule.deleted', job_id, jsonb_build_object('by', $4::text) from gone)
          select job_id from gone`,
-        [namespaceId, jobId, Number(etag), by],
+        [namespaceId, jobId, etag, by],
       )
       return rows.length === 1
     },
@@ -133,6 +133,9 @@ export const createScheduleRepository = (db: Database): ScheduleRepository =>
     },
   })
 
+/** One that was deleted and created again begins at version 1: with a part of its rule's id nobody takes it for the old one. */
+const etagOf = (table: string): string => `(${table}.row_version || '.' || right(${table}.rule_id::text, 8))`
+
 const SHAPE = 'firing-slot-desc'
 
 /** The p90 is that of the newest hundred by `snapshot_savepoints_idx`: what savepoints of this job take nowadays. */
@@ -146,7 +149,7 @@ const contextSql = (column: 'id' | 'name'): string => `
          and s.duration_ms is not null and s.source in ('MANUAL', 'STOP', 'DEPLOY', 'SCHEDULE')
        order by s.created_at desc, s.id desc limit 100) recent) as p90,
     sc.cron, sc.every_seconds, sc.time_zone, sc.format, sc.description, sc.timeout_seconds, sc.jitter_seconds, sc.enabled,
-    sc.paused_reason, sc.paused_message, sc.failures, sc.next_slot_at, sc.last_slot_at, sc.row_version, sc.created_at,
+    sc.paused_reason, sc.paused_message, sc.failures, sc.next_slot_at, sc.last_slot_at, ${etagOf('sc')} as etag, sc.created_at,
     sc.created_by, sc.updated_at
   from job j
     join cluster c on c.id = j.cluster_id and c.namespace_id = j.namespace_id
@@ -169,7 +172,7 @@ const PUT = `
   with live as (
     select id, namespace_id from job
     where namespace_id = $1::uuid and id = $2::uuid and deleted_at is null
-      and ($3::int = 0 or exists (select 1 from schedule where namespace_id = $1::uuid and job_id = $2::uuid))
+      and ($3::text is null or exists (select 1 from schedule where namespace_id = $1::uuid and job_id = $2::uuid))
     for key share),
   written as (
     insert into schedule as s (namespace_id, job_id, cron, every_seconds, time_zone, format, description, timeout_seconds,
@@ -183,7 +186,7 @@ const PUT = `
       rule_id = case when ${SAME_SLOTS} then s.rule_id else excluded.rule_id end,
       catch_up = s.catch_up and ${SAME_RULE},
       lease_token = null, lease_until = null, row_version = s.row_version + 1, updated_at = now()
-    where s.row_version = $3::int
+    where ${etagOf('s')} = $3::text
     returning namespace_id, job_id, cron, every_seconds, time_zone, enabled),
   told as (
     insert into history.event (namespace_id, type, job_id, data)
@@ -194,7 +197,7 @@ const PUT = `
 const changeSql = (set: string, type: string, data: string, by: string): string => `
   with changed as (
     update schedule set ${set}, lease_token = null, lease_until = null, row_version = row_version + 1, updated_at = now()
-    where namespace_id = $1 and job_id = $2 and row_version = $3
+    where namespace_id = $1 and job_id = $2 and ${etagOf('schedule')} = $3
     returning namespace_id, job_id),
   told as (
     insert into history.event (namespace_id, type, job_id, data)
@@ -207,7 +210,7 @@ const toContext = (row: ContextRow): ScheduleContext => ({
   observeOnly: row.observe_only,
   version: row.spec,
   savepointP90Ms: row.p90,
-  schedule: row.row_version === null ? null : toSchedule(row),
+  schedule: row.etag === null ? null : toSchedule(row),
 })
 
 const toSchedule = (row: ScheduleRecord): ScheduleRow => ({
@@ -227,7 +230,7 @@ const toSchedule = (row: ScheduleRecord): ScheduleRow => ({
   createdAt: row.created_at,
   createdBy: row.created_by,
   updatedAt: row.updated_at,
-  etag: String(row.row_version),
+  etag: row.etag,
 })
 
 const toFiring = (row: FiringRow): Firing => ({

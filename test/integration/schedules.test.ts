@@ -494,6 +494,22 @@ describe('a change of the schedule', () => {
     })
   })
 
+  it('is refused when it names a schedule that was deleted and created again since', async () => {
+    const { put, get, remove } = wire()
+    await put(ours, { cron: '0 1 * * *' })
+    const { etag } = await get(ours)
+    await remove(ours)
+    await put(ours, { cron: '0 1 * * *' })
+    await expect(put(ours, { cron: '0 3 * * *' }, etag)).rejects.toMatchObject({
+      code: 'PRECONDITION_FAILED',
+    })
+    const schedules = createScheduleRepository(database.db)
+    expect(await schedules.remove(ours.caller, ours.jobId, etag, 'x')).toBe(false)
+    expect(await schedules.pause(ours.caller, ours.jobId, etag, 'x', 'x')).toBe(false)
+    expect(await schedules.resume(ours.caller, ours.jobId, etag, null, 'x')).toBe(false)
+    expect(await schedules.remove(ours.caller, ours.jobId, (await get(ours)).etag, 'x')).toBe(true)
+  })
+
   it('touches nobody else', async () => {
     const { put, get, firings, round, remove } = wire()
     await put(ours, { cron: '0/10 * * * *' })
@@ -509,14 +525,15 @@ describe('a change of the schedule', () => {
     expect(
       (await schedules.listFirings(foreign.caller, ours.jobId, { pageSize: 5, after: null })).items,
     ).toEqual([])
-    expect(await schedules.remove(theirs.caller, ours.jobId, '1', 'x')).toBe(false)
-    expect(await schedules.pause(theirs.caller, ours.jobId, '1', 'x', 'x')).toBe(false)
+    const { etag } = await get(ours)
+    expect(await schedules.remove(theirs.caller, ours.jobId, etag, 'x')).toBe(false)
+    expect(await schedules.pause(theirs.caller, ours.jobId, etag, 'x', 'x')).toBe(false)
     const values = {
       ...{ cron: '0 0 * * *', everySeconds: null, timeZone: 'UTC', format: null, description: null },
       ...{ timeoutSeconds: null, jitterSeconds: 0, enabled: true },
     }
     expect(await schedules.put(theirs.caller, ours.jobId, null, values, null, 'x')).toBe(false)
-    expect(await schedules.put(theirs.caller, ours.jobId, '1', values, null, 'x')).toBe(false)
+    expect(await schedules.put(theirs.caller, ours.jobId, etag, values, null, 'x')).toBe(false)
   })
 
   it('that switches it off is taken however tight it has become; resuming it is not', async () => {
