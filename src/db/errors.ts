@@ -23,8 +23,12 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 
 const nulCharacter: Refusal = { code: 'VALIDATION_FAILED', message: 'A text contains a NUL character.' }
 
-/** By SQLSTATE: JSON may carry what Postgres cannot keep, in text and in jsonb. */
-const UNSTORABLE: Readonly<Record<string, Refusal>> = { '22021': nulCharacter, '22P05': nulCharacter }
+/** By SQLSTATE. JSON may carry what Postgres cannot keep, in text and in jsonb; of a deadlock one side is given up whole. */
+const BY_STATE: Readonly<Record<string, Refusal>> = {
+  '22021': nulCharacter,
+  '22P05': nulCharacter,
+  '40P01': { code: 'OVERLOADED', message: 'Others were changing the same; nothing was changed, try again.' },
+}
 
 /** Prisma's own words for a database that was not there, or a pool or transaction that could not begin in time. */
 const PRISMA_UNAVAILABLE = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'])
@@ -55,7 +59,7 @@ export function withDomainErrors<Repository extends object>(repository: Reposito
 /** The DomainError that says the same; anything unforeseen stays what it was, and becomes an INTERNAL with its cause. */
 export function toDomainError(error: unknown): unknown {
   if (error instanceof DomainError) return error
-  const refusal = REFUSALS[constraintOf(error) ?? ''] ?? UNSTORABLE[codeOf(error)]
+  const refusal = REFUSALS[constraintOf(error) ?? ''] ?? BY_STATE[codeOf(error)]
   if (refusal) return new DomainError(refusal.code, refusal.message, { cause: error })
   if (isUnavailable(error)) {
     return new DomainError('DATABASE_UNAVAILABLE', 'The database did not answer; try again.', {

@@ -13,6 +13,7 @@ import type {
   SettledWork,
 } from '../ports/schedules.ts'
 import type { Database, Row } from './client.ts'
+import { withDomainErrors } from './errors.ts'
 import { inTransaction } from './row-lock.ts'
 import type { ScheduleRecord } from './schedules.ts'
 
@@ -63,7 +64,7 @@ export function createScheduleWorkRepository(
   db: Database,
   { leaseMs, newLease }: ScheduleWorkOptions,
 ): ScheduleWorkRepository {
-  return {
+  return withDomainErrors({
     claimDue: async (limit) => {
       const rows = await db.sql<DueRow>(CLAIM_DUE, [newLease(), leaseMs, limit], 'claim-due-schedules')
       return rows.map(toDueWork)
@@ -75,6 +76,11 @@ export function createScheduleWorkRepository(
         await tx.$executeRawUnsafe(
           `select pg_advisory_xact_lock(hashtextextended('tidemark.schedules.' || $1::text, 0))`,
           clusterId,
+        )
+        // Jobs before schedules, as who deletes a job locks them; a firing's foreign key wants the job anyway.
+        await tx.$executeRawUnsafe(
+          `select 1 from job where id = any($1::uuid[]) for key share`,
+          records.map(({ work }) => work.job.id),
         )
         const begun = await tx.$queryRawUnsafe<{ job_id: string; slot_at: Date }[]>(
           RECORD,
@@ -147,7 +153,7 @@ export function createScheduleWorkRepository(
       ])
       return rows.length === 1
     },
-  }
+  })
 }
 
 const CLAIM_DUE = `

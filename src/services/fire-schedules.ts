@@ -72,7 +72,7 @@ async function recordDue(
   }
   const begun: PendingFiring[] = []
   for (const [clusterId, records] of byCluster) {
-    const slots = await ports.scheduleWork.record(clusterId, records, ports.limits.savepointsPerCluster)
+    const slots = await recordCluster(clusterId, records, ports)
     ports.crashPoint('schedule-slot-recorded')
     const works = new Map(records.map(({ work }) => [work.job.id, work]))
     for (const { jobId, slotAt } of slots) {
@@ -81,6 +81,21 @@ async function recordDue(
     }
   }
   return begun
+}
+
+/** What fails for one cluster is left to its leases: the others' runs are due as well. */
+async function recordCluster(
+  clusterId: string,
+  records: readonly DueRecord[],
+  { scheduleWork, log, limits }: FireSchedulesPorts,
+) {
+  try {
+    return await scheduleWork.record(clusterId, records, limits.savepointsPerCluster)
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'DATABASE_UNAVAILABLE') throw error
+    log.error({ clusterId, error: describe(error) }, 'due schedules could not be recorded, will be repeated')
+    return []
+  }
 }
 
 const toPending = (work: DueWork, slotAt: Date): PendingFiring => ({

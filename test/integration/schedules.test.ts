@@ -5,10 +5,12 @@
 import { randomBytes } from 'node:crypto'
 import { v7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { withDomainErrors } from '../../src/db/errors.ts'
 import { createJobRepository } from '../../src/db/jobs.ts'
 import { createScheduleWorkRepository } from '../../src/db/schedule-work.ts'
 import { createScheduleRepository } from '../../src/db/schedules.ts'
 import { createSnapshotRepository } from '../../src/db/snapshots.ts'
+import { DomainError } from '../../src/domain/errors.ts'
 import type { Firing } from '../../src/domain/schedule.ts'
 import type { ScheduleInput } from '../../src/services/api.ts'
 import { deleteSchedule } from '../../src/services/delete-schedule.ts'
@@ -387,6 +389,71 @@ describe('the clock', () => {
     expect(items.filter(({ outcome }) => outcome === 'FIRED')).toHaveLength(1)
     expect(items.map(({ slotAt }) => slotAt)).toContain(slot)
     expect(new Set(items.map(({ slotAt }) => slotAt)).size).toBe(items.length)
+  })
+})
+
+describe('beside others', () => {
+  it('recording a slot and deleting its job do not lock each other out', async () => {
+    const { put } = wire()
+    await put(ours, { cron: '0/10 * * * *' })
+    await comeJustDue(ours)
+    const work = createScheduleWorkRepository(database.db, { leaseMs: 60_000, newLease: v7 })
+    const [claimed] = await work.claimDue(10)
+    if (!claimed) throw new Error('nothing was due')
+    const fire = { slotAt: claimed.nextSlotAt, catchUp: false }
+    const next = { slotAt: new Date(), actionAt: new Date() }
+    const client = await database.db.pool.connect()
+    try {
+      await client.query('begin')
+      await client.query('select 1 from job where id = $1 for update', [ours.jobId])
+      const recording = work.record(
+        claimed.clusterId,
+        [{ work: claimed, fire, skip: [], next, waitMs: 0 }],
+        5,
+      )
+      await until(async () => {
+        const waiting = await sql(
+          `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return waiting.length > 0
+      })
+      await client.query('delete from schedule where job_id = $1', [ours.jobId])
+      await client.query('rollback')
+      expect(await recording).toHaveLength(1)
+    } finally {
+      client.release()
+    }
+  })
+
+  it('a deadlock that comes all the same is one to try again', async () => {
+    const given = Object.assign(new Error('deadlock detected'), { code: '40P01' })
+    const repository = withDomainErrors({ write: () => Promise.reject(given) })
+    await expect(repository.write()).rejects.toMatchObject({ code: 'OVERLOADED', cause: given })
+  })
+
+  it('of one cluster whose slots cannot be recorded, those of another are fired', async () => {
+    const scheduleWork = createScheduleWorkRepository(database.db, { leaseMs: 60_000, newLease: v7 })
+    const failing = (error: Error) =>
+      wire({
+        scheduleWork: {
+          ...scheduleWork,
+          record: async (clusterId, records, most) => {
+            if (records.some(({ work }) => work.job.id === ours.jobId)) throw error
+            return scheduleWork.record(clusterId, records, most)
+          },
+        },
+      })
+    const { put } = wire()
+    await put(ours, { cron: '0/10 * * * *' })
+    await put(theirs, { cron: '0/10 * * * *' })
+    await comeJustDue(theirs)
+    await comeDue(ours, '0')
+    expect(await newSnapshots(theirs, failing(new Error('a defect')).round)).toHaveLength(1)
+
+    await settle(theirs, ['Present'])
+    await sql(`update schedule set lease_until = now() - interval '1 s' where lease_until is not null`)
+    const away = new DomainError('DATABASE_UNAVAILABLE', 'The database did not answer.')
+    await expect(failing(away).round()).rejects.toBe(away)
   })
 })
 
