@@ -193,6 +193,10 @@ export function shortestDayGap(expression: CronExpression): number {
   return shortest
 }
 
+/** No day is left out: each one has a day after it that runs, too. */
+export const runsEveryDay = (expression: CronExpression): boolean =>
+  CALENDAR.every((day) => matchesDay(expression, day))
+
 /** Minutes since midnight, ascending. */
 export const minutesOfDay = ({ hour, minute }: CronExpression): number[] =>
   hour.values.flatMap((h) => minute.values.map((m) => h * 60 + m))

@@ -21,15 +21,17 @@ const MOST_TIMES = 12
 const MOST_WINDOWS = 4
 const DAY_MINUTES = 1440
 
-/** `minutes` of the day at which it runs, floored. */
+/** `minutes` of the day at which it runs, floored. `lastMinute`: one more, of days after which none follows that runs. */
 export function describeExpression(
   expression: CronExpression,
   minutes: readonly number[],
+  lastMinute: number | null,
   timeZone: string,
 ): string {
   const times = describeTimes(minutes)
   const days = describeDays(expression)
-  return [`${times} ${timeZone}`, ...days].join(', ')
+  const last = lastMinute === null ? [] : [`and at ${clock(lastMinute)} when the next day has no run`]
+  return [`${times} ${timeZone}`, ...days, ...last].join(', ')
 }
 
 /** `timeZone` null: counted since 1970. */

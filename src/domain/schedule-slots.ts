@@ -18,6 +18,7 @@ import {
   minutesOfDay,
   momentsOf,
   parseCron,
+  runsEveryDay,
   shortestDayGap,
 } from './cron.ts'
 import { describeExpression, describePeriod } from './schedule-description.ts'
@@ -63,12 +64,12 @@ export function slotsOf({ timeZone, cron, everySeconds }: ScheduleRule): Schedul
 function slotsOfCron(text: string, timeZone: string): ScheduleSlots | RuleProblem {
   const expression = parseCron(text)
   if ('problem' in expression) return { member: 'cron', problem: expression.problem }
-  const { minutes, intervalSeconds, floored } = floorExpression(expression)
+  const { minutes, lastMinute, intervalSeconds, floored } = floorExpression(expression)
   return {
     next: flooredPerDay(momentsOf(expression, timeZone), timesOf(expression), timeZone),
     intervalSeconds,
     floored,
-    meaning: describeExpression(expression, minutes, timeZone),
+    meaning: describeExpression(expression, minutes, lastMinute, timeZone),
   }
 }
 
@@ -146,25 +147,33 @@ function flooredPerDay(engine: Moments, times: WallTimes, timeZone: string): Sch
   }
 }
 
-/** The minutes of the day that remain, and how far apart slots are at least: from the expression, no date is looked at. */
+/**
+ * The minutes of the day that remain, and how far apart slots are at least: from the expression, no date is looked at.
+ * `lastMinute` is dropped for the first one of the next day, and remains where no such day follows.
+ */
 function floorExpression(expression: CronExpression): {
   minutes: number[]
+  lastMinute: number | null
   intervalSeconds: number
   floored: boolean
 } {
   const all = minutesOfDay(expression)
-  const minutes: number[] = []
+  const remaining: number[] = []
   for (const at of all) {
-    if (minutes.length === 0 || at - (minutes.at(-1) ?? 0) >= FLOOR_MINUTES) minutes.push(at)
+    if (remaining.length === 0 || at - (remaining.at(-1) ?? 0) >= FLOOR_MINUTES) remaining.push(at)
   }
   const dayGap = shortestDayGap(expression)
-  const first = minutes[0] ?? 0
-  const overnight = () => dayGap * DAY_MINUTES + first - (minutes.at(-1) ?? first)
-  if (overnight() < FLOOR_MINUTES && minutes.length > 1) minutes.pop()
-  const gaps = minutes.slice(1).map((at, index) => at - (minutes[index] ?? at))
+  const [first = 0] = remaining
+  const overnight = (minutes: readonly number[]) => dayGap * DAY_MINUTES + first - (minutes.at(-1) ?? first)
+  const isDropped = overnight(remaining) < FLOOR_MINUTES && remaining.length > 1
+  const minutes = isDropped ? remaining.slice(0, -1) : remaining
+  const isKeptOnSomeDays = isDropped && !runsEveryDay(expression)
+  const longest = isKeptOnSomeDays ? remaining : minutes
+  const gaps = longest.slice(1).map((at, index) => at - (longest[index] ?? at))
   return {
     minutes,
-    intervalSeconds: Math.min(overnight(), ...gaps) * 60,
+    lastMinute: isKeptOnSomeDays ? (remaining.at(-1) ?? null) : null,
+    intervalSeconds: Math.min(overnight(minutes), ...gaps) * 60,
     floored: minutes.length < all.length,
   }
 }

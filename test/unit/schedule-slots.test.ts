@@ -220,6 +220,29 @@ describe('the floor of ten minutes', () => {
   })
 })
 
+describe('a last run that is dropped for the first one of the next day', () => {
+  it.each([
+    [
+      '5,58 0,23 * * MON,TUE',
+      'at 00:05, 00:58 and 23:05 UTC, on Mondays and Tuesdays, and at 23:58 when the next day has no run',
+    ],
+    ['5,58 0,23 * * *', 'at 00:05, 00:58 and 23:05 UTC'],
+    ['5,58 0,23 * * MON', 'at 00:05, 00:58, 23:05 and 23:58 UTC, on Mondays'],
+  ])('is named where it is not: %s', (cron, meaning) => {
+    expect(slots({ cron }).meaning).toBe(meaning)
+  })
+
+  it('is counted where it is not', () => {
+    const rule = { cron: '*/17 * * * MON-FRI' }
+    const week = runs(rule, '2026-11-22T00:00:00Z', 5 * 73)
+    const onDay = (date: string) => week.filter((at) => at.startsWith(date)).length
+    expect([onDay('2026-11-23'), onDay('2026-11-26'), onDay('2026-11-27')]).toEqual([72, 72, 73])
+    expect(week).toContain('2026-11-27T23:51')
+    expect(slots(rule).meaning).toContain('and 60 more times UTC')
+    expect(slots(rule).meaning).toMatch(/, and at 23:51 when the next day has no run$/)
+  })
+})
+
 describe('periods', () => {
   it('that divide a day run by the clock of the time zone, also across a change of the clocks', () => {
     const zone = 'Europe/Berlin'
