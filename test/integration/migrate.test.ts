@@ -17,8 +17,8 @@ const SHIPPED = [
   '0008_looked',
   '0009_failed_of_a_kind',
   '0010_restored_below',
-  '0010_schedule_catch_up',
-  '0011_schedule_rule_id',
+  '0011_schedule_catch_up',
+  '0012_schedule_rule_id',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
