@@ -409,7 +409,7 @@ describe('in every time zone that skips time from 2024 to 2027', () => {
 
   it('a day whose times all lie in the gap has one slot, at its end', () => {
     expect(new Set(ALL.map(({ zone }) => zone)).size).toBeGreaterThan(100)
-    for (const gap of ALL) {
+    for (const gap of new Set([...KINDS, ...new Map(ALL.map((gap) => [gap.zone, gap])).values()])) {
       const { first, second, hour, date } = timesIn(gap)
       const { next } = slots({ cron: `${first},${second} ${hour} ${date} *`, zone: gap.zone })
       const name = `${gap.zone} at ${new Date(gap.end).toISOString()}`
