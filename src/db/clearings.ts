@@ -5,7 +5,7 @@
  */
 import type { Clearing, ClearingCluster, ClearingFacts, RuleBasis } from '../domain/clearing.ts'
 import { DomainError } from '../domain/errors.ts'
-import { parseLocation } from '../domain/location.ts'
+import { parseLocation, snapshotDirectory } from '../domain/location.ts'
 import { LIFECYCLE_KINDS } from '../domain/operation.ts'
 import { listUses } from '../domain/references.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
@@ -45,7 +45,7 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
       if (!isUuidShaped(snapshotId)) return null
       const [row] = await db.sql<FactsRow>(FACTS, [snapshotId, scope.namespaceId], 'clearing-facts')
       if (!row) return null
-      const folder = ownedFolder(row.owned_prefix)
+      const folder = ownedFolder(row.kind === 'CHECKPOINT' ? row.location : row.owned_prefix)
       const references = await others.references.read(scope, snapshotId, folder)
       if (!references) return null
       const needers =
@@ -111,7 +111,7 @@ type FactsRow = SnapshotRow & {
 function ownedFolder(prefix: string | null): string | null {
   if (prefix === null) return null
   try {
-    return folderKey(parseLocation(prefix))
+    return folderKey(snapshotDirectory(parseLocation(prefix)))
   } catch (error) {
     if (error instanceof DomainError) return null
     throw error

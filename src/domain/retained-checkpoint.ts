@@ -1,6 +1,6 @@
 /**
- * What of a retained checkpoint of an ended run may go (`product.md` §1.4, §5): its own `chk-N`, and of the files beside it
- * those that no kept metadata names. Pure. Flink puts `chk-N`, `shared` and `taskowned` below `<checkpoint dir>/<flinkJobId>`
+ * What of a retained checkpoint of an ended run may go (`product.md` §1.4, §5): its own `chk-N` when no kept metadata names a
+ * file in it, and of the files beside it those that none names. Pure. Flink puts `chk-N`, `shared` and `taskowned` below `<checkpoint dir>/<flinkJobId>`
  * (RT/state/filesystem/AbstractFsCheckpointStorageAccess); outside it nothing is ever touched, and there nothing by prefix.
  */
 import { DomainError } from './errors.ts'
@@ -115,6 +115,10 @@ export function listShareable(place: RetainedPlace, named: readonly (string | nu
   )
   return [...new Set(shareable)]
 }
+
+/** The first of these files (as keys of places) that lies in the directory; null when none does. */
+export const findNamedIn = (directory: Location, named: readonly (string | null)[]): string | null =>
+  named.find((key) => key?.startsWith(folderKey(directory))) ?? null
 
 /**
  * The ones that go. `kept`: what each kept metadata names, null for one that could not be read: then nothing shared goes.

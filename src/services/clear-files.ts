@@ -1,6 +1,6 @@
 /**
- * The removal of a retained checkpoint of an ended run, step by step; each step may be repeated. Its own `chk-N` goes, and
- * of the files beside it those that nothing else needs: no `_metadata` that a listing of `<checkpoint dir>/<flinkJobId>` finds
+ * The removal of a retained checkpoint of an ended run, step by step; each step may be repeated. Its own `chk-N` goes when
+ * nobody else names a file in it, and of the files beside it those that nothing else needs: no `_metadata` that a listing of `<checkpoint dir>/<flinkJobId>` finds
  * now (each read afresh), and no row. Where that cannot be known nothing shared goes, and the clearing says so.
  */
 import { DomainError, StorageError } from '../domain/errors.ts'
@@ -18,6 +18,7 @@ import { listUses } from '../domain/references.ts'
 import {
   chooseDoomed,
   decideRetained,
+  findNamedIn,
   listShareable,
   ownPrefix,
   type RetainedPlace,
@@ -136,6 +137,7 @@ async function openCheckpoint(work: ClearingWork, ports: ClearFilesPorts): Promi
   if (!isInside(storage.root, place.jobDirectory) || ownPrefix(place) !== prefix) {
     throw new ClearingProblem('FILES_OUTSIDE_PREFIX', 'It does not lie where it lay when it was asked for.')
   }
+  await refuseNeeders(work, place.own, ports)
   return { ...place, store: ports.stores.of(storage) }
 }
 
@@ -148,26 +150,47 @@ async function findDoomed(work: ClearingWork, place: Place, ports: ClearFilesPor
   const directories = await findMetadata(work, place, ports)
   if (directories === null) return null
   const shareable = listShareable(place, await readOwnFiles(work, place, ports))
-  if (shareable.length === 0) return { keys: new Set(), note: null }
-  const unread = await inspectOthers(work, ports)
-  if (unread !== null) return nothingShared(unread)
+  let unknown = await inspectOthers(work, ports)
+  await refuseNeeders(work, place.own, ports)
   const others = directories.filter((directory) => !sameLocation(directory, place.own))
   const heirs = await findHeirs(work, place, ports)
   if (heirs === null) return null
   let left = shareable
   for (const directory of [...others, ...heirs]) {
     const named = await readKept(place.store, directory, ports)
-    if (named === null)
-      return nothingShared(`${JSON.stringify(locationKey(directory))} has a _metadata that cannot be read`)
+    refuseNamed(place.own, directory, named ?? [])
+    // a place that is none of ours may be any file
+    if (named === null || named.includes(null))
+      unknown ??= `${JSON.stringify(locationKey(directory))} has a _metadata that cannot be read`
     left = chooseDoomed(left, [named], [])
     if (!(await ports.clearingWork.renew(work))) return null
   }
+  if (unknown !== null && shareable.length > 0) return nothingShared(unknown)
   const needed = await ports.inspections.findNeeded(
     work,
     left,
     work.snapshotId === null ? [] : [work.snapshotId],
   )
   return { keys: new Set(chooseDoomed(left, [], needed)), note: null }
+}
+
+/** Its own directory goes whole, so nobody else may need a file of it: Flink's changelog names them from later checkpoints. */
+function refuseNamed(own: Location, directory: Location, named: readonly (string | null)[]): void {
+  const file = findNamedIn(own, named)
+  if (file === null) return
+  throw new ClearingProblem(
+    'SNAPSHOT_IN_USE',
+    `The checkpoint at ${JSON.stringify(locationKey(directory))} needs a file of it, ${JSON.stringify(file)}.`,
+  )
+}
+
+async function refuseNeeders(work: ClearingWork, own: Location, ports: ClearFilesPorts): Promise<void> {
+  const [needer] = await ports.inspections.listNeedersBelow(work, folderKey(own), work.snapshotId, 1)
+  if (!needer) return
+  throw new ClearingProblem(
+    'SNAPSHOT_IN_USE',
+    `The snapshot ${needer.id} of ${needer.job.name} needs files of it.`,
+  )
 }
 
 const nothingShared = (why: string): Doomed => ({
@@ -245,8 +268,7 @@ async function readKept(
 ): Promise<(string | null)[] | null> {
   try {
     const { files } = await readMetadataFile(store, directory, metadataSlots)
-    // a place that is none of ours may be any file
-    return files.some(({ key }) => key === null) ? null : files.map(({ key }) => key)
+    return files.map(({ key }) => key)
   } catch (error) {
     if (error instanceof DomainError && UNREADABLE.includes(error.code)) return null
     throw error
@@ -287,22 +309,23 @@ async function readOwnFiles(
   return kept
 }
 
-/** Rows that may need its files and were never looked into are looked into first; why not, or null. */
+/** Rows that may need its files and were never looked into are looked into first, all that can be; why not all, or null. */
 async function inspectOthers(work: ClearingWork, ports: ClearFilesPorts): Promise<string | null> {
   const unread = await ports.checkpointDirectories.listUninspected(work, work.snapshotId ?? '')
   if (unread.length > MOST_INSPECTED) {
     return `more than ${MOST_INSPECTED} snapshots that may need it have not been inspected`
   }
+  let failed: string | null = null
   for (const snapshot of unread) {
     try {
       await readInspection(ports, work, snapshot)
     } catch (error) {
       const known = error instanceof DomainError || error instanceof StorageError
       if (!known || (error instanceof DomainError && error.code === 'DATABASE_UNAVAILABLE')) throw error
-      return `the snapshot ${snapshot.id} may need it and could not be inspected: ${error.message}`
+      failed ??= `the snapshot ${snapshot.id} may need it and could not be inspected: ${error.message}`
     }
   }
-  return null
+  return failed
 }
 
 // ------------------------------------------------------------------------------------------------------ list

@@ -13,8 +13,11 @@ import {
 import { v7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Fauxqs, startFauxqs, startVersityGateway, type VersityGateway } from '../../dev/services/s3.ts'
+import { createInspectionRepository } from '../../src/db/inspections.ts'
+import { createStorageRepository } from '../../src/db/storages.ts'
 import { DomainError } from '../../src/domain/errors.ts'
 import type { ObjectStores } from '../../src/ports/storage.ts'
+import { readInspection } from '../../src/services/read-inspection.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
 import { type ClearingBench, openClearingBench } from '../support/clearing.ts'
@@ -192,6 +195,20 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     await database.db.sql('update snapshot set storage_id = $1 where id = $2', [ours.storageId, id])
     return { id, location }
   }
+  const inspect = async ({ id, location }: { id: string; location: string }): Promise<void> => {
+    const [storage] = await database.db.sql<{ id: string; name: string }>(
+      'select id, name from storage where id = $1',
+      [ours.storageId],
+    )
+    const inspections = createInspectionRepository(database.db)
+    // what the worker has read for its list is no longer what lies there
+    await database.db.sql('delete from snapshot_inspection where snapshot_id = $1', [id])
+    await readInspection(
+      { inspections, storages: createStorageRepository(database.db), stores },
+      ours.caller,
+      { id, status: 'Present', location, storage: storage ?? null, verdict: null },
+    )
+  }
   const clear = (snapshot: string, tenant: Tenant = ours) => bench.clear({ caller: tenant.caller, snapshot })
   const refusal = async (asked: Promise<unknown>): Promise<string> => {
     const error = await asked.then(
@@ -288,6 +305,58 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     await clear(two.id)
     expect(await bench.drain(two.id)).toMatchObject({ status: 'Cleared' })
     expect(await which(['f'])).toEqual(['f'])
+  })
+
+  it('stays whole when a later checkpoint beside it, that nobody registered, names a file in its chk-N', async () => {
+    const one = await retained(1, [])
+    await retained(2, [], { row: false, files: [`${one.location}/own`] })
+    await clear(one.id)
+    expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+    for (const file of ['own', '_metadata']) expect(await kind.has(`${one.location}/${file}`)).toBe(true)
+  })
+
+  it('stays whole when a snapshot elsewhere needs a file in its chk-N, also when another one cannot be read', async () => {
+    const one = await retained(1, ['a'])
+    const needer = await retained(901, [], {
+      at: `${root}/elsewhere/${flinkJobId}/chk-901`,
+      files: [`${one.location}/own`],
+    })
+    await retained(902, [], {
+      at: `${root}/elsewhere/${flinkJobId}/chk-902`,
+      metadata: new Uint8Array([1]),
+    })
+    await clear(one.id)
+    const state = await bench.drain(one.id)
+    expect(state).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+    expect(state.message).toContain(needer.id)
+    expect(await kind.has(`${one.location}/own`)).toBe(true)
+  })
+
+  it('is refused at once when a snapshot that was looked into needs a file in its chk-N', async () => {
+    const one = await retained(1, [])
+    const needer = await retained(2, [], { files: [`${one.location}/own`] })
+    await inspect(needer)
+    const error: unknown = await clear(one.id).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'SNAPSHOT_IN_USE', extra: { neededBy: [needer.id] } })
+  })
+
+  it('stops before anything goes when a snapshot that needs a file in its chk-N is looked into after the list', async () => {
+    const one = await retained(1, [])
+    await clear(one.id)
+    const needer = await retained(901, [], { at: `${root}/elsewhere/${flinkJobId}/chk-901` })
+    await bench
+      .sweep({
+        crashPoint: (passed) => {
+          if (passed === 'clearing-list-stored') throw new Error('killed')
+        },
+      })
+      .catch(() => undefined)
+    expect(await bench.read(one.id)).toMatchObject({ phase: 'DELETING_METADATA' })
+    await kind.put(`${needer.location}/_metadata`, metadataWithFiles([{ path: `${one.location}/own` }]))
+    await inspect(needer)
+    await database.db.sql('update clearing set error_code = null')
+    expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+    expect(await kind.has(`${one.location}/_metadata`)).toBe(true)
   })
 
   it('that somebody wrote a snapshot into stays', async () => {

@@ -4,6 +4,7 @@ import {
   type CheckpointDirectoryFacts,
   chooseDoomed,
   decideRetained,
+  findNamedIn,
   listShareable,
   placeOf,
 } from '../../src/domain/retained-checkpoint.ts'
@@ -125,5 +126,15 @@ describe('of its files', () => {
     expect(shareable).toEqual([`${DIRECTORY}/shared/a`])
     expect(chooseDoomed(shareable, [[], null], [])).toEqual([])
     expect(chooseDoomed(shareable, [[null]], [])).toEqual(shareable)
+  })
+
+  test('those in its own directory are found among what others name, and those beside it are not', () => {
+    const own = parseLocation(LOCATION)
+    const beside = [null, `${LOCATION}0/f`, LOCATION, `${DIRECTORY}/shared/f`]
+    expect(findNamedIn(own, beside)).toBeNull()
+    expect(findNamedIn(own, [...beside, `${LOCATION}/f`])).toBe(`${LOCATION}/f`)
+    expect(findNamedIn(parseLocation(LOCATION.replace('s3:', 's3a:')), [`${LOCATION}/f`])).toBe(
+      `${LOCATION}/f`,
+    )
   })
 })
