@@ -5,7 +5,7 @@
 import { DomainError } from '../domain/errors.ts'
 import { parseLocation, snapshotDirectory } from '../domain/location.ts'
 import { isUuidShaped } from '../domain/resource-name.ts'
-import type { CheckpointDirectoryUser } from '../domain/retained-checkpoint.ts'
+import type { CheckpointDirectoryHeir, CheckpointDirectoryUser } from '../domain/retained-checkpoint.ts'
 import type { Reference } from '../domain/snapshot.ts'
 import { folderKey } from '../domain/snapshot-files.ts'
 import type { SnapshotStatus } from '../domain/snapshot-status.ts'
@@ -85,7 +85,11 @@ type OwnRow = Row & {
   location: string | null
   flink_job_id: string
 }
-type FactsRow = Row & { live: CheckpointDirectoryUser[]; heirs: string[]; without_subdirectory: boolean }
+type FactsRow = Row & {
+  live: CheckpointDirectoryUser[]
+  heirs: CheckpointDirectoryHeir[]
+  without_subdirectory: boolean
+}
 type UninspectedRow = Row & {
   id: string
   status: SnapshotStatus
@@ -111,9 +115,14 @@ const OWN = `
     join run r on r.id = s.run_id and r.namespace_id = s.namespace_id
   where s.id = $1::uuid and s.namespace_id = $2::uuid and s.kind = 'CHECKPOINT'`
 
+/** As the index `run_restored_from_idx` has it: whose checkpoint a run was restored from. */
+const RESTORED_FROM = `substring(r.restored_key from '/([0-9a-f]{32})/chk-[0-9]+')`
+
 /**
- * `kin`: runs with this Flink job id on any cluster, or restored from below the folder; then whoever was restored from a snapshot of one of these, and so on. With NO_CLAIM the first checkpoint is a full one and
- * nothing is built on: only not knowing the mode counts like CLAIM.
+ * `kin`: runs with this Flink job id on any cluster, or restored from below the folder; then whoever was restored from a
+ * snapshot of one of these, and so on. With NO_CLAIM the first checkpoint is a full one and nothing is built on: only not
+ * knowing the mode counts like CLAIM. Of a checkpoint that nobody saw there is no row that would lead on; but Flink puts each
+ * below its Flink job id, so the place says whose it was. No run is taken twice, so it ends.
  */
 const KIN = `
   recursive kin as (
@@ -125,13 +134,19 @@ const KIN = `
       where r.namespace_id = $1::uuid and starts_with(r.restored_key, $3) and r.claim_mode is distinct from 'NO_CLAIM')
     union
     select n.id, n.job_id, n.flink_job_id
-    from kin join snapshot s on s.run_id = kin.id and s.job_id = kin.job_id and s.namespace_id = $1::uuid
-      cross join lateral (
+    from kin cross join lateral (
+      select r.id, r.job_id, r.flink_job_id
+      from snapshot s cross join lateral (
         select r.id, r.job_id, r.flink_job_id from run r
           where r.namespace_id = $1::uuid and r.restored_key = s.location_key and r.claim_mode is distinct from 'NO_CLAIM'
         union all
         select r.id, r.job_id, r.flink_job_id from run r
-          where r.namespace_id = $1::uuid and r.restored_snapshot_id = s.id and r.claim_mode is distinct from 'NO_CLAIM') n)`
+          where r.namespace_id = $1::uuid and r.restored_snapshot_id = s.id and r.claim_mode is distinct from 'NO_CLAIM') r
+      where s.run_id = kin.id and s.job_id = kin.job_id and s.namespace_id = $1::uuid
+      union all
+      select r.id, r.job_id, r.flink_job_id from run r
+        where r.namespace_id = $1::uuid and r.restored_key is not null and ${RESTORED_FROM} = kin.flink_job_id
+          and r.claim_mode is distinct from 'NO_CLAIM') n)`
 
 const saysNo = (key: string): string => `lower(btrim(v.spec -> 'flinkConfiguration' ->> '${key}')) = 'false'`
 
@@ -140,7 +155,12 @@ const FACTS = `
   select
     coalesce((select json_agg(json_build_object('run', r.id, 'job', j.name, 'state', r.state) order by r.started_at desc, r.id)
       from kin join run r on r.id = kin.id join job j on j.id = r.job_id where not ${runHasEnded('r')}), '[]'::json) as live,
-    array(select distinct flink_job_id from kin where flink_job_id <> $2 order by 1) as heirs,
+    coalesce((select json_agg(h order by h."flinkJobId") from (
+      select k.flink_job_id as "flinkJobId",
+        coalesce(array_agg(distinct regexp_replace(s.location, '/[^/]+(/_metadata)?/?$', ''))
+          filter (where s.location is not null), '{}') as directories
+      from kin k left join snapshot s on s.run_id = k.id and s.namespace_id = $1::uuid and s.kind = 'CHECKPOINT'
+      group by k.flink_job_id) h), '[]'::json) as heirs,
     exists (select 1 from job_version v where v.namespace_id = $1::uuid and v.job_id in (select job_id from kin)
       and (${saysNo('execution.checkpointing.create-subdir')} or ${saysNo('state.checkpoints.create-subdir')}))
       as without_subdirectory

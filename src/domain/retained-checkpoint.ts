@@ -11,6 +11,13 @@ import { folderKey } from './snapshot-files.ts'
 /** Whoever may write, or read again, below the directory of a Flink job id. */
 export type CheckpointDirectoryUser = { run: string; job: string; state: RunState }
 
+/** A Flink job id whose checkpoints may name files of the directory: also the id itself, which may have been given another one. */
+export type CheckpointDirectoryHeir = {
+  flinkJobId: string
+  /** What each checkpoint that was ever seen of it lay in, as Flink reported it. */
+  directories: readonly string[]
+}
+
 export type CheckpointDirectoryFacts = {
   /** Of the run that made the checkpoint. */
   flinkJobId: string

@@ -8,7 +8,11 @@ import type {
   RuleBasis,
 } from '../domain/clearing.ts'
 import type { Protection } from '../domain/protection.ts'
-import type { CheckpointDirectoryFacts, CheckpointDirectoryUser } from '../domain/retained-checkpoint.ts'
+import type {
+  CheckpointDirectoryFacts,
+  CheckpointDirectoryHeir,
+  CheckpointDirectoryUser,
+} from '../domain/retained-checkpoint.ts'
 import type { Snapshot } from '../domain/snapshot.ts'
 import type { ClusterAddress } from './flink.ts'
 import type { Scope } from './scope.ts'
@@ -152,10 +156,13 @@ export interface ClearingRepository {
 
 export interface CheckpointDirectoryRepository {
   /**
-   * Who may use the directory that this checkpoint lies in; `heirs`: other Flink job ids whose checkpoints may name its
-   * files. null when it is no checkpoint of a known run in this namespace.
+   * Who may use the directory that this checkpoint lies in; `heirs`: whose checkpoints may name its files. null when it is no
+   * checkpoint of a known run in this namespace.
    */
-  read(scope: Scope, snapshotId: string): Promise<(CheckpointDirectoryFacts & { heirs: string[] }) | null>
+  read(
+    scope: Scope,
+    snapshotId: string,
+  ): Promise<(CheckpointDirectoryFacts & { heirs: CheckpointDirectoryHeir[] }) | null>
   /** Present snapshots that may need files of that directory and were never looked into, at most 501, the newest first. */
   listUninspected(
     scope: Scope,

@@ -5,6 +5,7 @@
  */
 import { DomainError, StorageError } from '../domain/errors.ts'
 import {
+  formatLocation,
   isInside,
   joinLocation,
   type Location,
@@ -16,6 +17,7 @@ import {
 } from '../domain/location.ts'
 import { listUses } from '../domain/references.ts'
 import {
+  type CheckpointDirectoryHeir,
   chooseDoomed,
   decideRetained,
   findNamedIn,
@@ -45,6 +47,7 @@ import {
 } from './clear-objects.ts'
 import { listPages } from './list-pages.ts'
 import { readInspection, readMetadataFile, toInspection } from './read-inspection.ts'
+import { isPassing, isRefusal } from './storage-errors.ts'
 
 export type ClearFilesPorts = Omit<ClearObjectsPorts, 'inspections'> & {
   inspections: ClearObjectsPorts['inspections'] & InspectionRepository
@@ -155,9 +158,13 @@ async function findDoomed(work: ClearingWork, place: Place, ports: ClearFilesPor
   const others = directories.filter((directory) => !sameLocation(directory, place.own))
   const heirs = await findHeirs(work, place, ports)
   if (heirs === null) return null
+  unknown ??= heirs.unknown
   let left = shareable
-  for (const directory of [...others, ...heirs]) {
-    const named = await readKept(place.store, directory, ports)
+  for (const { store, directory } of [
+    ...others.map((at) => ({ store: place.store, directory: at })),
+    ...heirs.kept,
+  ]) {
+    const named = await readKept(store, directory, ports)
     refuseNamed(place.own, directory, named ?? [])
     // a place that is none of ours may be any file
     if (named === null || named.includes(null))
@@ -239,25 +246,79 @@ async function findMetadata(
   )
 }
 
-/** Beside it lie the directories of runs that may have gone on using its files; their last checkpoints may be no rows. */
-async function findHeirs(
-  work: ClearingWork,
-  { store, jobDirectory }: Place,
-  ports: ClearFilesPorts,
-): Promise<Location[] | null> {
+type Kept = { store: ObjectStore; directory: Location }
+/** `unknown`: why not all are found; null when they are. */
+type Heirs = { kept: Kept[]; unknown: string | null }
+
+/**
+ * The checkpoints of runs that may have gone on using its files; the last ones may be no rows. They lie beside it, and in
+ * whatever directory a checkpoint of such a run was ever seen, so also where its job was told another one.
+ */
+async function findHeirs(work: ClearingWork, place: Place, ports: ClearFilesPorts): Promise<Heirs | null> {
   const facts =
     work.snapshotId === null ? null : await ports.checkpointDirectories.read(work, work.snapshotId)
-  const parent = { ...jobDirectory, segments: jobDirectory.segments.slice(0, -1) }
-  const found: Location[] = []
-  for (const flinkJobId of facts?.heirs ?? []) {
-    for await (const { objects } of listPages(store, joinLocation(parent, flinkJobId))) {
+  const found: Heirs = { kept: [], unknown: null }
+  for (const heir of facts?.heirs ?? []) {
+    if (heir.directories.length === 0) {
+      found.unknown ??= `nothing says where the Flink job ${heir.flinkJobId}, which may need it, keeps its checkpoints`
+    }
+    for (const directory of directoriesOf(heir, place)) {
+      const kept = await listHeir(work, place, directory, ports)
+      if (kept === null) return null
+      if ('unknown' in kept) found.unknown ??= kept.unknown
+      else found.kept.push(...kept.found)
+    }
+    if (found.kept.length > MOST_KEPT)
+      return { kept: [], unknown: `more than ${MOST_KEPT} checkpoints may need it` }
+  }
+  return found
+}
+
+/** Without the one that is listed anyway; as text, since what Flink reported need be no location of ours. */
+function directoriesOf({ flinkJobId, directories }: CheckpointDirectoryHeir, place: Place): string[] {
+  const parent = { ...place.jobDirectory, segments: place.jobDirectory.segments.slice(0, -1) }
+  const beside = formatLocation(joinLocation(parent, flinkJobId))
+  return [...new Set([beside, ...directories])].filter((text) => text !== formatLocation(place.jobDirectory))
+}
+
+/** null when the lease is lost. A store that cannot be asked now is asked again later. */
+async function listHeir(
+  work: ClearingWork,
+  place: Place,
+  text: string,
+  ports: ClearFilesPorts,
+): Promise<{ found: Kept[] } | { unknown: string } | null> {
+  const found: Kept[] = []
+  try {
+    const directory = parseLocation(text)
+    const store = await storeOf(work, place, directory, ports)
+    for await (const { objects } of listPages(store, directory)) {
       for (const { location } of objects) {
-        if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))
+        if (location.segments.at(-1) !== '_metadata') continue
+        const checkpoint = snapshotDirectory(location)
+        if (!sameLocation(checkpoint, place.own)) found.push({ store, directory: checkpoint })
       }
       if (!(await ports.clearingWork.renew(work))) return null
     }
+  } catch (error) {
+    if (!isRefusal(error) || isPassing(error)) throw error
+    return {
+      unknown: `checkpoints that may need it in ${JSON.stringify(text)} cannot be listed: ${error.message}`,
+    }
   }
-  return found
+  return { found }
+}
+
+async function storeOf(
+  work: ClearingWork,
+  place: Place,
+  directory: Location,
+  { storages, stores }: ClearFilesPorts,
+): Promise<ObjectStore> {
+  if (work.storage !== null && isInside(work.storage.root, directory)) return place.store
+  const storage = await storages.findContaining(work, directory)
+  if (storage) return stores.of(storage.address)
+  throw new DomainError('STORAGE_NOT_ADDRESSABLE', 'It lies in no storage of this namespace.')
 }
 
 /** What a kept `_metadata` names; null when nobody can say. A store that cannot be asked now is asked again later. */

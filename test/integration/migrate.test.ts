@@ -19,6 +19,7 @@ const SHIPPED = [
   '0010_restored_below',
   '0011_schedule_catch_up',
   '0012_schedule_rule_id',
+  '0012_restored_from',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>

@@ -414,6 +414,114 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     expect(await clear(one.id)).toMatchObject({ status: 'Clearing' })
   })
 
+  describe('from which a run of another Flink job id was restored, which has ended', () => {
+    /** From a chk-9 that Flink has dropped since; `from`: from there instead. */
+    async function restoreHeir(from = `${directory}/chk-9`): Promise<{ run: string; id: string }> {
+      const id = newFlinkJobId()
+      const run = await insertRun(database.db, ours, { state: 'FAILED' })
+      await database.db.sql(
+        `update run set flink_job_id = $1, restored_key = $2, claim_mode = 'CLAIM', completed_checkpoints = 4,
+           ended_at = now() where id = $3`,
+        [id, from, run],
+      )
+      return { run, id }
+    }
+    const insertDroppedRow = (runId: string, number: number, location: string) =>
+      insertCheckpoint(
+        database.db,
+        { ...ours, runId },
+        { flinkCheckpointId: number, at: new Date(), location, status: 'Cleared' },
+      )
+
+    it('spares what its last checkpoint names, which nobody saw, where its job was told another directory', async () => {
+      const one = await retained(1, ['a', 'b'])
+      const heir = await restoreHeir()
+      await insertDroppedRow(heir.run, 14, `${root}/other/${heir.id}/chk-14`)
+      await retained(15, ['b'], { row: false, at: `${root}/other/${heir.id}/chk-15` })
+      await clear(one.id)
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
+      expect(await messageOf(one.id)).toBeNull()
+      expect(await which(['a', 'b'])).toEqual(['b'])
+    })
+
+    it('stays whole when that one names a file in its chk-N', async () => {
+      const one = await retained(1, [])
+      const heir = await restoreHeir()
+      await insertDroppedRow(heir.run, 14, `${root}/other/${heir.id}/chk-14/_metadata`)
+      await retained(15, [], {
+        row: false,
+        at: `${root}/other/${heir.id}/chk-15`,
+        files: [`${one.location}/own`],
+      })
+      await clear(one.id)
+      expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+    })
+
+    it('spares what a later run under its own Flink job id left in another directory', async () => {
+      const one = await retained(1, ['a', 'b'])
+      const again = await insertRun(database.db, ours, { state: 'FAILED' })
+      await database.db.sql('update run set flink_job_id = $1, epoch = 2, ended_at = now() where id = $2', [
+        flinkJobId,
+        again,
+      ])
+      await insertDroppedRow(again, 14, `${root}/other/${flinkJobId}/chk-14`)
+      await retained(15, ['b'], { row: false, at: `${root}/other/${flinkJobId}/chk-15` })
+      await clear(one.id)
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
+      expect(await which(['a', 'b'])).toEqual(['b'])
+    })
+
+    it('loses nothing shared when no checkpoint says where that run kept its own, or no storage reaches the place', async () => {
+      const one = await retained(1, ['a'])
+      const heir = await restoreHeir()
+      await clear(one.id)
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
+      expect(await messageOf(one.id)).toContain(`where the Flink job ${heir.id}`)
+
+      const two = await retained(2, ['b'])
+      await insertDroppedRow(heir.run, 14, `s3://unknown/${heir.id}/chk-14`)
+      await clear(two.id)
+      expect(await bench.drain(two.id)).toMatchObject({ status: 'Cleared' })
+      expect(await messageOf(two.id)).toContain(`s3://unknown/${heir.id}`)
+      expect(await which(['a', 'b'])).toEqual(['a', 'b'])
+    })
+
+    it('is refused while another job lives that was restored from a checkpoint of that run which nobody saw', async () => {
+      const one = await retained(1, ['a'])
+      const heir = await restoreHeir()
+      const third = await restoreHeir(`${root}/checkpoints/${heir.id}/chk-15`)
+      const jobId = v7()
+      await database.db.sql(
+        `insert into job (id, namespace_id, name, cluster_id, savepoint_storage_id, attach_flink_job_name)
+         values ($1, $2, 'orders-v2', $3, $4, 'orders-v2')`,
+        [jobId, ours.caller.namespaceId, ours.clusterId, ours.storageId],
+      )
+      const live = (mode: string | null) =>
+        database.db.sql(
+          `update run set job_id = $1, state = 'RUNNING', ended_at = null, claim_mode = $2 where id = $3`,
+          [jobId, mode, third.run],
+        )
+      await live(null)
+      expect(await refusal(clear(one.id))).toBe('SNAPSHOT_IN_USE')
+      await live('NO_CLAIM')
+      expect(await clear(one.id)).toMatchObject({ status: 'Clearing' })
+      await live('CLAIM')
+      expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+      expect(await which(['a'])).toEqual(['a'])
+    })
+
+    it("does not wait for another tenant's run that was restored from a place of the same name", async () => {
+      const one = await retained(1, ['a'])
+      await database.db.sql('update run set restored_key = $1 where namespace_id = $2', [
+        `${root}/checkpoints/${flinkJobId}/chk-15`,
+        theirs.caller.namespaceId,
+      ])
+      await clear(one.id)
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
+      expect(await which(['a'])).toEqual([])
+    })
+  })
+
   it('is only reported until the storage allows it, and forgotten on request', async () => {
     const one = await retained(1, ['a'])
     await database.db.sql('update storage set clear_checkpoints = false')
