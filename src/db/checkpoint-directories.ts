@@ -72,12 +72,19 @@ export const createCheckpointDirectoryRepository = (db: Database): CheckpointDir
       return row?.snapshot_id ?? null
     },
 
-    async findRequestedAt({ namespaceId }, clearingId) {
-      const [row] = await db.sql<{ requested_at: string }>(
-        'select requested_at from clearing where id = $1::uuid and namespace_id = $2::uuid',
+    async readInstants({ namespaceId }, clearingId) {
+      const [row] = await db.sql<{ now: string; requested_at: string; completed_at: string | null }>(
+        `select now() as now, w.requested_at, s.completed_at from clearing w
+           join snapshot s on s.id = w.snapshot_id and s.namespace_id = w.namespace_id
+         where w.id = $1::uuid and w.namespace_id = $2::uuid`,
         [clearingId, namespaceId],
       )
-      return row ? new Date(row.requested_at) : null
+      if (!row) return null
+      return {
+        now: new Date(row.now),
+        requestedAt: new Date(row.requested_at),
+        completedAt: row.completed_at === null ? null : new Date(row.completed_at),
+      }
     },
   })
 
@@ -185,11 +192,15 @@ const LIVE_AMONG = `
     and not ${runHasEnded('r')}
   limit 1`
 
-/** They go one after the other: of two at once each would spare what the other one needs, and nobody would delete it. */
+/**
+ * They go one after the other: of two at once each would spare what the other one needs, and nobody would delete it. Of one that
+ * failed before anything went it is not waited for; `It waits` is no failure (`clear-files.ts`).
+ */
 const CLEARED_BEFORE = `
   select o.snapshot_id from clearing w
     join clearing o on o.namespace_id = w.namespace_id and o.ended_at is null and o.method = 'FILES' and o.id <> w.id
       and regexp_replace(o.prefix, '[^/]+/$', '') = regexp_replace(w.prefix, '[^/]+/$', '')
-      and (o.requested_at, o.id) < (w.requested_at, w.id)
+      and (o.phase <> 'LISTING' or (o.requested_at, o.id) < (w.requested_at, w.id)
+        and (o.error_code is null or starts_with(o.error_message, 'It waits for the clearing of ')))
   where w.id = $1::uuid and w.namespace_id = $2::uuid
   order by o.requested_at, o.id limit 1`

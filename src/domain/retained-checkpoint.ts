@@ -140,3 +140,9 @@ export function chooseDoomed(
   const spared = new Set<string | null>([...kept.flatMap((keys) => keys ?? []), ...needed])
   return shareable.filter((key) => !spared.has(key))
 }
+
+/** Written this much later than the checkpoint completed, `_metadata` is not that checkpoint's. */
+const OVERWRITTEN_AFTER_MS = 10_000
+
+export const isOverwritten = (modifiedAt: Date | null, completedAt: Date): boolean =>
+  modifiedAt !== null && modifiedAt.getTime() > completedAt.getTime() + OVERWRITTEN_AFTER_MS

@@ -170,8 +170,14 @@ export interface CheckpointDirectoryRepository {
   ): Promise<Pick<Snapshot, 'id' | 'status' | 'location' | 'storage' | 'verdict'>[]>
   /** A run that is not certainly over, with a checkpoint at one of these normalised locations. */
   findLiveAmong(scope: Scope, locationKeys: readonly string[]): Promise<CheckpointDirectoryUser | null>
-  /** The snapshot whose clearing below the same directory was asked for before this one, and has not ended. */
+  /**
+   * The snapshot for whose clearing below the same directory this one has to wait: it deletes, or was asked for before and has
+   * not failed. One that has failed before anything went is passed: it may need that very snapshot to go first.
+   */
   findClearingBefore(scope: Scope, clearingId: string): Promise<string | null>
-  /** The database's. */
-  findRequestedAt(scope: Scope, clearingId: string): Promise<Date | null>
+  /** The database's `now`, when the clearing was asked for, and when Flink completed its checkpoint. */
+  readInstants(
+    scope: Scope,
+    clearingId: string,
+  ): Promise<{ now: Date; requestedAt: Date; completedAt: Date | null } | null>
 }

@@ -21,6 +21,7 @@ import {
   chooseDoomed,
   decideRetained,
   findNamedIn,
+  isOverwritten,
   listShareable,
   ownPrefix,
   type RetainedPlace,
@@ -63,13 +64,15 @@ const FILES_PER_PAGE = 5_000
 const WAIT_FOR_OTHER_MS = 2_000
 /** The clocks of a store and of our database may differ by so much. */
 const CLOCK_MS = 60_000
+/** Who has written nothing for so long has gone, unless a row says otherwise. */
+const QUIET_MS = 60 * 60_000
 
 type Place = RetainedPlace & { store: ObjectStore }
 
 /** The complete list, and only when it is stored does anything go. */
 export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Promise<ClearingStepped> {
   const before = await ports.checkpointDirectories.findClearingBefore(work, work.id)
-  if (before !== null) return next({}, WAIT_FOR_OTHER_MS)
+  if (before !== null) return waitFor(before, work, ports)
   const place = await openCheckpoint(work, ports)
   const doomed = await findDoomed(work, place, ports)
   if (doomed === null) return LOST
@@ -85,6 +88,16 @@ export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Pro
     return LOST
   ports.crashPoint('clearing-list-stored')
   return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
+}
+
+/** Shown, and looked at again soon: the other one may take long. */
+async function waitFor(other: string, work: ClearingWork, ports: ClearFilesPorts): Promise<ClearingStepped> {
+  const error = {
+    code: 'SNAPSHOT_IN_USE',
+    message: `It waits for the clearing of ${other}, which goes on in the same directory.`,
+  }
+  await ports.clearingWork.release(work, { inMs: WAIT_FOR_OTHER_MS, tries: 0, error })
+  return LOST
 }
 
 /** `_metadata` alone: without it nobody takes what is left for a checkpoint. */
@@ -211,14 +224,24 @@ async function findMetadata(
   { store, jobDirectory, own }: Place,
   ports: ClearFilesPorts,
 ): Promise<Location[] | null> {
-  const askedAt = await ports.checkpointDirectories.findRequestedAt(work, work.id)
+  const instants = await ports.checkpointDirectories.readInstants(work, work.id)
+  if (instants === null) return null
+  const { now, requestedAt, completedAt } = instants
+  const writtenFrom = Math.max(requestedAt.getTime() + CLOCK_MS, now.getTime() - QUIET_MS)
+  const ownMetadata = joinLocation(own, '_metadata')
   const found: Location[] = []
   for await (const { objects } of listPages(store, jobDirectory)) {
     for (const { location, modifiedAt } of objects) {
-      if (modifiedAt && askedAt && modifiedAt.getTime() > askedAt.getTime() + CLOCK_MS) {
+      if (modifiedAt && modifiedAt.getTime() > writtenFrom) {
         throw new ClearingProblem(
           'SNAPSHOT_IN_USE',
-          `${JSON.stringify(locationKey(location))} was written after the clearing had been asked for: somebody uses the directory.`,
+          `${JSON.stringify(locationKey(location))} was written after the clearing had been asked for: somebody uses the directory. It goes on an hour after the last such write.`,
+        )
+      }
+      if (sameLocation(location, ownMetadata) && isOverwritten(modifiedAt, completedAt ?? requestedAt)) {
+        throw new ClearingProblem(
+          'SNAPSHOT_IN_USE',
+          'Its _metadata was written again after it had completed: another checkpoint lies at its place. `data=keep` forgets this one and leaves what lies there.',
         )
       }
       if (location.segments.at(-1) === '_metadata') found.push(snapshotDirectory(location))

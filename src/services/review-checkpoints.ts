@@ -5,6 +5,7 @@
  */
 import { StorageError } from '../domain/errors.ts'
 import { joinLocation, parseLocation } from '../domain/location.ts'
+import { isOverwritten } from '../domain/retained-checkpoint.ts'
 import type { CheckpointRepository, CheckpointReview, ReviewFinding } from '../ports/observation.ts'
 import type { Log } from '../ports/process.ts'
 import type { ObjectStores, StoredObject } from '../ports/storage.ts'
@@ -18,8 +19,6 @@ export type ReviewPorts = {
 
 const RUNS_AT_ONCE = 8
 const ASK_AGAIN_MS = 30_000
-/** Written this much later than the checkpoint completed, `_metadata` is not that checkpoint's. */
-const OVERWRITTEN_AFTER_MS = 10_000
 
 /** Answers whether there may be more. */
 export async function reviewCheckpoints(ports: ReviewPorts): Promise<boolean> {
@@ -56,14 +55,11 @@ async function look(
   if (!snapshot.storage) throw new Error('a snapshot without a storage cannot be looked for')
   const file = joinLocation(parseLocation(snapshot.location), '_metadata')
   const found = await stores.of(snapshot.storage).head(file)
-  if (found && !(snapshot.endangered && isOverwritten(found, snapshot.completedAt))) {
+  if (found && !(snapshot.endangered && isOverwritten(found.modifiedAt, snapshot.completedAt))) {
     return { id: snapshot.id, found: 'standing' }
   }
   return { id: snapshot.id, found: 'gone', ...whyGone(found, snapshot.endangered, run) }
 }
-
-const isOverwritten = ({ modifiedAt }: StoredObject, completedAt: Date): boolean =>
-  modifiedAt !== null && modifiedAt.getTime() > completedAt.getTime() + OVERWRITTEN_AFTER_MS
 
 function whyGone(
   found: StoredObject | null,

@@ -566,13 +566,76 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
   })
 
-  if (kind.age)
+  if (kind.age) {
+    const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000)
+    const askedDaysAgo = (days: number) =>
+      database.db.sql('update clearing set requested_at = now() - make_interval(days => $1)', [days])
+
     it('stops when somebody writes into the directory', async () => {
       const one = await retained(1, ['a'])
       await clear(one.id)
       await kind.age?.(shared('a'), new Date(Date.now() + 600_000))
       expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
     })
+
+    it('goes on an hour after the last write of a run that began and ended while it waited', async () => {
+      const one = await retained(1, ['a', 'b'])
+      for (const file of ['_metadata', 'own']) await kind.age?.(`${one.location}/${file}`, hoursAgo(24 * 40))
+      const later = await retained(500, ['b'], { row: false })
+      await clear(one.id)
+      await askedDaysAgo(30)
+      for (const file of ['_metadata', 'own']) await kind.age?.(`${later.location}/${file}`, hoursAgo(2))
+      for (const file of ['a', 'b']) await kind.age?.(shared(file), hoursAgo(0.5))
+      expect(await bench.drain(one.id)).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+      for (const file of ['a', 'b']) await kind.age?.(shared(file), hoursAgo(2))
+      await database.db.sql('update clearing set error_code = null')
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared' })
+      expect(await which(['a', 'b'])).toEqual(['b'])
+    })
+
+    it('stays, and says how to end it, when a later run has written its own checkpoint at the place', async () => {
+      const one = await retained(1, [])
+      await database.db.sql(`update snapshot set completed_at = now() - interval '31 days' where id = $1`, [
+        one.id,
+      ])
+      await clear(one.id)
+      await askedDaysAgo(30)
+      for (const file of ['_metadata', 'own']) await kind.age?.(`${one.location}/${file}`, hoursAgo(2))
+      const state = await bench.drain(one.id)
+      expect(state).toMatchObject({ status: 'Clearing', error: 'SNAPSHOT_IN_USE', deleted: 0 })
+      expect(state.message).toMatch(/written again.*data=keep/)
+      await bench.clear({ caller: ours.caller, snapshot: one.id, data: 'keep' })
+      expect(await bench.read(one.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP' })
+      expect(await kind.has(`${one.location}/_metadata`)).toBe(true)
+    })
+  }
+
+  it('says for which one it waits, and goes once that one has gone', async () => {
+    const one = await retained(1, ['a'])
+    const two = await retained(2, ['b'])
+    await clear(one.id)
+    await clear(two.id)
+    await database.db.sql(
+      `update clearing set lease_token = $1, lease_until = now() + interval '1 hour' where snapshot_id = $2`,
+      [v7(), one.id],
+    )
+    const state = await bench.drain(two.id)
+    expect(state).toMatchObject({ error: 'SNAPSHOT_IN_USE', deleted: 0 })
+    expect(state.message).toContain(`waits for the clearing of ${one.id}`)
+    await database.db.sql('update clearing set lease_token = null, lease_until = null')
+    for (let round = 0; round < 20; round++) await bench.sweep()
+    expect(await bench.read(two.id)).toMatchObject({ status: 'Cleared', error: null })
+  })
+
+  it('does not wait for one that needs its end first', async () => {
+    const one = await retained(1, [])
+    const two = await retained(2, [], { files: [`${one.location}/own`] })
+    await clear(one.id)
+    await clear(two.id)
+    for (let round = 0; round < 20; round++) await bench.sweep()
+    for (const { id } of [one, two])
+      expect(await bench.read(id)).toMatchObject({ status: 'Cleared', error: null })
+  })
 
   it("of another tenant is not found, and the other tenant's rows do not matter", async () => {
     const one = await retained(1, ['a'])
