@@ -157,6 +157,7 @@ type WorkRow = Row & {
   prefix: string | null
   phase: ClearingWork['phase']
   found_empty: number
+  deleted: number
   trigger_id: string | null
   asked_at: string | null
   tries: number
@@ -186,7 +187,7 @@ const CLAIM_DUE = `
     update clearing c set lease_token = $1::uuid, lease_until = now() + make_interval(secs => $2::float8 / 1000)
     from chosen where c.id = chosen.id
     returning c.*)
-  select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty, w.looked,
+  select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty, w.deleted, w.looked,
     w.trigger_id, w.asked_at, w.tries, w.lease_token, s.location,
     (select case when bool_or(b.mode = 'OBSERVE_ONLY') then 'OBSERVE_ONLY'
         when bool_or(b.changed_to is not null and not b.follow_identity) then 'CLUSTER_IDENTITY_CHANGED' end
@@ -219,6 +220,7 @@ const toWork = (row: WorkRow): ClearingWork => ({
   looked: row.looked,
   phase: row.phase,
   foundEmpty: row.found_empty,
+  deleted: Number(row.deleted),
   triggerId: row.trigger_id,
   askedAt: row.asked_at === null ? null : new Date(row.asked_at),
   tries: row.tries,

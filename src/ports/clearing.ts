@@ -76,6 +76,8 @@ export type ClearingWork = {
   looked: boolean
   phase: ClearingPhase
   foundEmpty: number
+  /** How many objects the store has deleted so far. */
+  deleted: number
   triggerId: string | null
   askedAt: Date | null
   tries: number

@@ -44,6 +44,7 @@ import {
   LOST,
   listDeletable,
   next,
+  refuseUnproven,
   storeBatches,
 } from './clear-objects.ts'
 import { listPages } from './list-pages.ts'
@@ -83,9 +84,10 @@ export async function listFiles(work: ClearingWork, ports: ClearFilesPorts): Pro
     }
     if (!(await storeBatches(work, batches.takeFull(), ports))) return LOST
   }
+  const list = batches.complete()
+  await refuseUnproven(work, list.objects, ports)
   ports.crashPoint('clearing-listed')
-  if (!(await ports.clearingWork.completeList(work, { ...batches.complete(), note: doomed.note })))
-    return LOST
+  if (!(await ports.clearingWork.completeList(work, { ...list, note: doomed.note }))) return LOST
   ports.crashPoint('clearing-list-stored')
   return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
 }

@@ -24,6 +24,7 @@ import type { ReferenceRepository } from '../ports/runs.ts'
 import type { ObjectStore, ObjectStores, VersionedObjects } from '../ports/storage.ts'
 import { countFilesOutside } from './files-outside.ts'
 import { listPages, pagesOf } from './list-pages.ts'
+import { proveEmpty } from './prove-root.ts'
 import type { Slots } from './slots.ts'
 
 export type ClearObjectsPorts = {
@@ -83,8 +84,10 @@ export async function listObjects(work: ClearingWork, ports: ClearObjectsPorts):
     if (page.length === 0 && !(await clearingWork.renew(work))) return LOST
   }
   await refuseOthers(work, place.prefix, batches.metadata(), ports)
+  const list = batches.complete()
+  await refuseUnproven(work, list.objects, ports)
   ports.crashPoint('clearing-listed')
-  if (!(await clearingWork.completeList(work, batches.complete()))) return LOST
+  if (!(await clearingWork.completeList(work, list))) return LOST
   ports.crashPoint('clearing-list-stored')
   return next({ phase: 'DELETING_METADATA', foundEmpty: 0 })
 }
@@ -180,6 +183,20 @@ export function createBatches() {
 }
 
 // -------------------------------------------------------------------------------------------------- refusals
+
+/**
+ * Nothing was deleted yet and nothing is listed, though something was seen there once: the disk may not be mounted. After a
+ * deletion of ours the place, and even the root, may rightly be empty.
+ */
+export async function refuseUnproven(
+  work: ClearingWork,
+  listed: number,
+  { stores }: Pick<ClearObjectsPorts, 'stores'>,
+): Promise<void> {
+  const wasSeen = work.location !== null || work.subject === 'ORPHAN'
+  if (listed > 0 || work.deleted > 0 || !wasSeen || work.storage === null) return
+  await proveEmpty(work.storage, stores.of(work.storage))
+}
 
 /**
  * What its `_metadata` names must lie below the prefix: with entropy injection, or after a claim, files lie elsewhere, and

@@ -3,7 +3,7 @@
  * whatever it does not show, or shows otherwise than needed, a HEAD is asked for, so that a listing that is late, cut or out
  * of order never damages a snapshot. What could not be asked is counted, and never taken for missing.
  */
-import { DomainError, StorageError } from '../domain/errors.ts'
+import { DomainError } from '../domain/errors.ts'
 import type { StoredFile } from '../domain/inspection.ts'
 import { isInsideOrEqual, type Location, locationKey, parseLocation } from '../domain/location.ts'
 import {
@@ -18,6 +18,7 @@ import type { StorageRepository, StorageRow } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { ObjectPage, ObjectStore, ObjectStores } from '../ports/storage.ts'
 import { inParallel } from './in-parallel.ts'
+import { proveRoot } from './prove-root.ts'
 import { isPassing, isRefusal } from './storage-errors.ts'
 
 export type LookAtFilesPorts = {
@@ -123,22 +124,12 @@ function reach(storage: StorageRow, store: ObjectStore): ReachedStore {
     async find(location) {
       const found = await store.head(location)
       if (found === null) {
-        proof ??= proveRoot(storage, store)
+        proof ??= proveRoot(storage.address, store)
         await proof
       }
       return found
     },
   }
-}
-
-/**
- * What is missing below a root is gone only if the root itself is there: throws StorageError when its bucket or folder is
- * missing, cannot be asked, or is a folder without any file, which is what a disk that is not mounted looks like.
- */
-export async function proveRoot({ name, address }: StorageRow, store: ObjectStore): Promise<void> {
-  const { objects } = await store.list(address.root, { pageSize: 1 })
-  if (address.root.scheme !== 'file' || objects.length > 0) return
-  throw new StorageError('unreachable', `There is not one file in the storage ${name}: it may not be mounted`)
 }
 
 /** Answers the files that the listing did not prove to be there as they are needed. */

@@ -15,7 +15,8 @@ import {
 import type { StorageRepository, StorageRow } from '../ports/resources.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { ObjectStore, ObjectStores } from '../ports/storage.ts'
-import { type FilesSeen, type LookLimits, lookAtFiles, proveRoot } from './look-at-files.ts'
+import { type FilesSeen, type LookLimits, lookAtFiles } from './look-at-files.ts'
+import { proveRoot } from './prove-root.ts'
 import { type MetadataFile, readMetadataFile, requestsToRead } from './read-inspection.ts'
 import type { Slots } from './slots.ts'
 import { isPassing, isRefusal } from './storage-errors.ts'
@@ -152,7 +153,7 @@ async function readOrExplain(place: Place, { metadataSlots }: LookPorts): Promis
 async function explainGone({ store, storage, file }: Place, requests: number): Promise<Seen | null> {
   try {
     if (await store.head(file)) return null
-    await proveRoot(storage, store)
+    await proveRoot(storage.address, store)
     if (await store.head(file)) return null
     return {
       verdict: 'METADATA_MISSING',

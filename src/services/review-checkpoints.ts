@@ -1,14 +1,15 @@
 /**
  * Looks in storage for checkpoints of which Flink no longer tells: those of runs that ended, of runs whose Flink job id
  * lives again, and those that scrolled out of a running job's history. Only `_metadata` proven missing counts as gone; a
- * store that cannot be asked proves nothing and is asked again.
+ * store that cannot be asked, or a disk that is not mounted, proves nothing and is asked again.
  */
 import { StorageError } from '../domain/errors.ts'
 import { joinLocation, parseLocation } from '../domain/location.ts'
 import { isOverwritten } from '../domain/retained-checkpoint.ts'
 import type { CheckpointRepository, CheckpointReview, ReviewFinding } from '../ports/observation.ts'
 import type { Log } from '../ports/process.ts'
-import type { ObjectStores, StoredObject } from '../ports/storage.ts'
+import type { ObjectStores, StorageAddress, StoredObject } from '../ports/storage.ts'
+import { headProven } from './prove-root.ts'
 
 export type ReviewPorts = {
   checkpoints: CheckpointRepository
@@ -48,13 +49,13 @@ async function reviewRun(review: CheckpointReview, ports: ReviewPorts): Promise<
 }
 
 async function look(
-  snapshot: CheckpointReview['snapshots'][number] & { storage: object | null },
+  snapshot: CheckpointReview['snapshots'][number] & { storage: StorageAddress | null },
   { run }: CheckpointReview,
   stores: ObjectStores,
 ): Promise<ReviewFinding> {
   if (!snapshot.storage) throw new Error('a snapshot without a storage cannot be looked for')
   const file = joinLocation(parseLocation(snapshot.location), '_metadata')
-  const found = await stores.of(snapshot.storage).head(file)
+  const found = await headProven(snapshot.storage, stores.of(snapshot.storage), file)
   if (found && !(snapshot.endangered && isOverwritten(found.modifiedAt, snapshot.completedAt))) {
     return { id: snapshot.id, found: 'standing' }
   }

@@ -1,7 +1,7 @@
 /**
  * Looks in storage for the snapshots that runs have claimed. Flink deletes a claimed one when newer checkpoints subsume it
  * (`flink-rest-api.md` §9): proven gone it is Cleared(SUBSUMED). One whose run ended without a checkpoint of its own, and
- * that still stands, is ours again. A store that cannot be asked proves nothing.
+ * that still stands, is ours again. A store that cannot be asked, or a disk that is not mounted, proves nothing.
  */
 import { DomainError, StorageError } from '../domain/errors.ts'
 import { joinLocation, parseLocation, snapshotDirectory } from '../domain/location.ts'
@@ -9,6 +9,7 @@ import type { ClaimedSnapshot, ClaimFinding, ClaimRepository } from '../ports/cl
 import type { Log } from '../ports/process.ts'
 import type { Scope } from '../ports/scope.ts'
 import type { ObjectStores } from '../ports/storage.ts'
+import { headProven } from './prove-root.ts'
 
 export type ReviewClaimsPorts = {
   claims: ClaimRepository
@@ -58,7 +59,8 @@ async function look(
 ): Promise<ClaimFinding | null> {
   try {
     const folder = snapshotDirectory(parseLocation(snapshot.location))
-    const found = await stores.of(snapshot.storage).head(joinLocation(folder, '_metadata'))
+    const file = joinLocation(folder, '_metadata')
+    const found = await headProven(snapshot.storage, stores.of(snapshot.storage), file)
     return { id: snapshot.id, runId: snapshot.runId, found: found ? 'standing' : 'gone' }
   } catch (error) {
     if (!(error instanceof StorageError || error instanceof DomainError)) throw error

@@ -1,5 +1,5 @@
 /** Clearing on stores that misbehave, on folders, and in a bucket that keeps versions. */
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -268,6 +268,40 @@ describe('a folder of this machine', () => {
     expect(await bench.drain(gone.id)).toMatchObject({ status: 'Cleared', deleted: 2 })
     await expect(readdir(pathOf(gone.prefix))).rejects.toMatchObject({ code: 'ENOENT' })
     expect(await readFile(pathOf(neighbour), 'utf8')).toBe('x')
+  })
+
+  it('that is not mounted is not empty: the clearing stands still and says so, and goes on once it is mounted', async () => {
+    const gone = await startClearing(root)
+    await write(`${gone.location}/_metadata`)
+    const [disk, mountPoint] = [join(folder, 'disk'), pathOf(root)]
+    await rename(mountPoint, disk)
+    await mkdir(mountPoint)
+    for (let round = 0; round < 3; round++) await bench.sweep()
+    expect(await bench.read(gone.id)).toMatchObject({
+      status: 'Clearing',
+      phase: 'LISTING',
+      error: 'STORAGE_UNREACHABLE',
+      message: expect.stringContaining('may not be mounted'),
+    })
+    await rm(mountPoint, { recursive: true })
+    await rename(disk, mountPoint)
+    await database.db.sql('update clearing set error_code = null')
+    expect(await bench.drain(gone.id)).toMatchObject({ status: 'Cleared', deleted: 1 })
+    expect(await readdir(mountPoint)).toEqual([])
+  })
+
+  it('that our own deletion leaves empty is empty, also when it is listed once more', async () => {
+    const gone = await startClearing(root)
+    await write(`${gone.location}/_metadata`)
+    await bench.sweep()
+    await database.db.sql(`update clearing set phase = 'LISTING', found_empty = 0`)
+    expect(await bench.drain(gone.id)).toMatchObject({ status: 'Cleared', deleted: 1 })
+  })
+
+  it('where others stand is looked at as ever: what somebody else has deleted there is gone', async () => {
+    const gone = await startClearing(root)
+    await write(`${root}/another/file`)
+    expect(await bench.drain(gone.id)).toMatchObject({ status: 'Cleared', objects: 0, deleted: 0 })
   })
 
   it('with a link that leads out of it: what the link points to stays, and the clearing says why it stands still', async () => {

@@ -1207,6 +1207,30 @@ describe('claims', () => {
     expect(await readSnapshot(live)).toMatchObject({ claimed_by_run_id: expect.any(String) })
   })
 
+  it('are not gone while their folder holds not one file: its disk may not be mounted', async () => {
+    const away = await claimed(ours, { state: 'RUNNING', completed: 5 })
+    const location = `file:///data/savepoints/${away}`
+    await database.db.sql('update snapshot set location = $1, location_key = $1 where id = $2', [
+      location,
+      away,
+    ])
+    await database.db.sql(
+      `update storage set uri = 'file:///data', root_key = 'file:///data/', provider = 'local'
+       where id = (select storage_id from snapshot where id = $1)`,
+      [away],
+    )
+    await review().round()
+    expect(await readSnapshot(away)).toMatchObject({ status: 'Present', verified_at: null })
+    files[`${location}/_metadata`] = new Uint8Array(8) // mounted again
+    await review().round()
+    expect(await readSnapshot(away)).toMatchObject({ status: 'Present' })
+    delete files[`${location}/_metadata`]
+    files['file:///data/another/_metadata'] = new Uint8Array(8)
+    await database.db.sql('update snapshot set verified_at = null')
+    await review().round()
+    expect(await readSnapshot(away)).toMatchObject({ status: 'Cleared', reason: 'SUBSUMED' })
+  })
+
   it('are neither gone nor given back where the store cannot be asked, and hold up nobody', async () => {
     const unknown = await claimed(ours, { state: 'CANCELED', ended: '1 minute' })
     const gone = await claimed(theirs, { state: 'RUNNING', completed: 5 })

@@ -355,6 +355,28 @@ describe('checkpoints that Flink reports', () => {
     expect((await runs())[0]?.recheck_at).toBeNull()
   })
 
+  it('stay Present while their folder holds not one file: its disk may not be mounted', async () => {
+    await database.db.sql(
+      `update storage set uri = 'file:///data', root_key = 'file:///data/', provider = 'local' where id = $1`,
+      [ours.storageId],
+    )
+    const id = newFlinkJobId()
+    jobs = [running(id)]
+    const externalPath = `file:///data/checkpoints/${id}/chk-1`
+    checkpoints.set(id, stats([completed(id, 1, { externalPath })]))
+    await observe()
+    await observe()
+    jobs = [running(id, { state: 'CANCELED' })]
+    await observe()
+    files = {}
+    await reviewNow()
+    expect(brief(await list())).toEqual([[1, 'CHECKPOINT', 'Present', 'COMPLETED']])
+    expect((await runs())[0]?.recheck_at).not.toBeNull()
+    files = { 'file:///data/another/_metadata': new Uint8Array(8) }
+    await reviewNow()
+    expect(brief(await list())).toEqual([[1, 'CHECKPOINT', 'Cleared', 'SUBSUMED']])
+  })
+
   it('stay Present while the store cannot be asked', async () => {
     const id = newFlinkJobId()
     jobs = [running(id)]

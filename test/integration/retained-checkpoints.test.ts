@@ -1,5 +1,5 @@
 /** Retained checkpoints of ended runs, on real Postgres with folders and an S3 that remembers each request: what goes, and what never. */
-import { access, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -262,6 +262,21 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     expectOnlyInside()
     const [first] = s3.requests.filter(({ deletedKeys }) => deletedKeys.length > 0)
     if (first) expect(first.deletedKeys).toEqual([`${oldest.location}/_metadata`.replace('s3://state/', '')])
+  })
+
+  it.skipIf(name !== 'folder')('is not taken for gone while its disk is not mounted', async () => {
+    const one = await retained(1, ['a'])
+    await retained(2, [])
+    await clear(one.id)
+    const mountPoint = fileURLToPath(root)
+    await rename(mountPoint, `${mountPoint}-disk`)
+    await mkdir(mountPoint)
+    expect(await bench.drain(one.id)).toMatchObject({ status: 'Clearing', error: 'STORAGE_UNREACHABLE' })
+    await rm(mountPoint, { recursive: true })
+    await rename(`${mountPoint}-disk`, mountPoint)
+    await database.db.sql('update clearing set error_code = null')
+    expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared', deleted: 3 })
+    expect(await which(['a'])).toEqual([])
   })
 
   it('two asked for at once go one after the other, and nothing of them stays', async () => {
