@@ -166,6 +166,7 @@ type WorkRow = Row & {
   blocked: ClearingWork['blocked']
   looked: boolean
   cluster_id: string | null
+  took_it: boolean
   url: string
   auth: NonNullable<ClearingWork['cluster']>['auth']
   storage_id: string | null
@@ -192,14 +193,14 @@ const CLAIM_DUE = `
     (select case when bool_or(b.mode = 'OBSERVE_ONLY') then 'OBSERVE_ONLY'
         when bool_or(b.changed_to is not null and not b.follow_identity) then 'CLUSTER_IDENTITY_CHANGED' end
       from cluster b where b.namespace_id = w.namespace_id and b.id in (j.cluster_id, r.cluster_id)) as blocked,
-    c.id as cluster_id, c.url, c.auth,
+    c.id as cluster_id, r.id is not null as took_it, c.url, c.auth,
     st.id as storage_id, st.uri, st.provider, st.endpoint, st.region, st.path_style, st.credentials
   from claimed w
     join namespace n on n.id = w.namespace_id
     left join snapshot s on s.id = w.snapshot_id and s.namespace_id = w.namespace_id
     left join job j on j.id = s.job_id
     left join run r on r.id = s.run_id
-    left join cluster c on c.id = j.cluster_id
+    left join cluster c on c.id = coalesce(r.cluster_id, j.cluster_id) and c.deleted_at is null
     left join storage st on st.id = w.storage_id`
 
 const toWork = (row: WorkRow): ClearingWork => ({
@@ -216,6 +217,7 @@ const toWork = (row: WorkRow): ClearingWork => ({
       ? null
       : toStorageAddress({ ...row, id: row.storage_id, pathStyle: row.path_style }),
   cluster: row.cluster_id === null ? null : toClusterAddress({ ...row, id: row.cluster_id }),
+  clusterTookIt: row.took_it,
   blocked: row.blocked,
   looked: row.looked,
   phase: row.phase,

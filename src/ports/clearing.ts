@@ -68,8 +68,10 @@ export type ClearingWork = {
   prefix: string | null
   location: string | null
   storage: StorageAddress | null
-  /** That of its job. */
+  /** That of the run that took it; of its job where no run is known. null when it is deleted. */
   cluster: ClusterAddress | null
+  /** The cluster is that of the run that took it: only what that one does not find is gone. */
+  clusterTookIt: boolean
   /** Nothing is cleared while a cluster of its job or its run says so. */
   blocked: 'OBSERVE_ONLY' | 'CLUSTER_IDENTITY_CHANGED' | null
   /** When it was asked for its `_metadata` was read, and named nothing outside `prefix`. */

@@ -163,13 +163,17 @@ function describe(error: unknown): { code: string; message: string; foreseen: bo
 // ---------------------------------------------------------------------------------------------------- Flink
 
 const POLL_MS = 500
+const KEEP_ENDS_IT = '`data=keep` ends the clearing and leaves what is there'
 
 function flinkOf(
   { cluster, location }: ClearingWork,
   { flink }: AdvanceClearingPorts,
 ): [FlinkClient, string] {
   if (cluster === null)
-    throw new ClearingProblem('CLUSTER_UNREACHABLE', 'The cluster of its job is not known.')
+    throw new ClearingProblem(
+      'CLUSTER_UNREACHABLE',
+      `The cluster that took it is deleted, and no other can tell whether it is gone; ${KEEP_ENDS_IT}.`,
+    )
   if (location === null) throw new ClearingProblem('STORAGE_NOT_ADDRESSABLE', 'Where it lies is not known.')
   return [flink.to(cluster), location]
 }
@@ -224,16 +228,17 @@ async function readFlink(work: ClearingWork, ports: AdvanceClearingPorts): Promi
     case 'failed': {
       const cause = rootCause(answer.failure.text)
       const found = readDisposalFailure(answer.failure.text)
-      if (found === 'gone') return gone(work, ports)
+      if (found === 'gone' && work.clusterTookIt) return gone(work, ports)
       await ports.clearingWork.markAsked(work)
-      throw new ClearingProblem(
-        'CLUSTER_REFUSED',
-        found === 'metadata-gone'
-          ? `Flink finds the directory without its _metadata, so it cannot delete what is left there: ${cause}`
-          : `Flink could not dispose of it: ${cause}`,
-      )
+      throw new ClearingProblem('CLUSTER_REFUSED', `${REFUSED[found]}: ${cause}`)
     }
   }
+}
+
+const REFUSED: Record<ReturnType<typeof readDisposalFailure>, string> = {
+  gone: `Flink finds nothing there, but no run says that this cluster took it: it may lie where another one sees it; ${KEEP_ENDS_IT}`,
+  'metadata-gone': 'Flink finds the directory without its _metadata, so it cannot delete what is left there',
+  failed: 'Flink could not dispose of it',
 }
 
 async function gone(work: ClearingWork, { clearingWork }: AdvanceClearingPorts): Promise<Stepped> {

@@ -15,6 +15,7 @@ import {
   type SavepointAt,
 } from '../support/clearing.ts'
 import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
+import { fakeFlink } from '../support/fakes.ts'
 import { createTenants, insertRun, type Tenant } from '../support/fixtures.ts'
 import { HOSTILE_LOCATIONS } from '../support/hostile-locations.ts'
 import { fixedSecrets } from '../support/storage-address.ts'
@@ -821,6 +822,70 @@ describe('through Flink', () => {
         failed(`Cannot find meta data file '_metadata' in directory '${some.location}'.`),
     })
     expect(await half.drain(some.id)).toMatchObject({ status: 'Clearing', error: 'CLUSTER_REFUSED' })
+  })
+
+  const nothingThere = (location: string) =>
+    failed(`Cannot find checkpoint or savepoint file/directory '${location}' on file system 'file'.`)
+  const addCluster = async (url: string): Promise<string> => {
+    const id = v7()
+    await database.db.sql('insert into cluster (id, namespace_id, name, url) values ($1, $2, $3, $4)', [
+      id,
+      ours.caller.namespaceId,
+      id,
+      url,
+    ])
+    return id
+  }
+
+  it('asks the cluster that took it, though the job has moved to another, which finds nothing there', async () => {
+    await database.db.sql(`update run set state = 'FINISHED', ended_at = now()`)
+    await database.db.sql('update job set cluster_id = $1 where id = $2', [
+      await addCluster('http://other:8081'),
+      ours.jobId,
+    ])
+    const some = await start()
+    const asked: string[] = []
+    const to = ({ url }: { url: string }) => {
+      asked.push(url)
+      return fakeFlink({
+        disposeSavepoint: async () => ({ kind: 'accepted', triggerId: 't' }),
+        readDisposal: async () =>
+          url === 'http://other:8081' ? nothingThere(some.location) : { kind: 'completed' },
+      })
+    }
+    expect(await bench.drain(some.id, { flink: { to } })).toMatchObject({ status: 'Cleared' })
+    expect(asked.length).toBeGreaterThan(0)
+    expect(asked).not.toContain('http://other:8081')
+  })
+
+  it('does not believe that it is gone where no run says which cluster took it', async () => {
+    const some = await start()
+    await database.db.sql('update snapshot set run_id = null where id = $1', [some.id])
+    const through = flink({ readDisposal: async () => nothingThere(some.location) })
+    expect(await through.drain(some.id)).toMatchObject({
+      status: 'Clearing',
+      error: 'CLUSTER_REFUSED',
+      message: expect.stringContaining('`data=keep` ends the clearing'),
+    })
+    await database.db.sql('update clearing set error_code = null')
+    expect(await flink({ readDisposal: async () => ({ kind: 'completed' }) }).drain(some.id)).toMatchObject({
+      status: 'Cleared',
+    })
+  })
+
+  it('stays Clearing when the cluster that took it is deleted, and says how to end it', async () => {
+    const some = await start()
+    const other = await addCluster('http://other:8081')
+    await database.db.sql('update job set cluster_id = $1 where id = $2', [other, ours.jobId])
+    await database.db.sql('update cluster set deleted_at = now() where id = $1', [ours.clusterId])
+    expect(await flink({}).drain(some.id)).toMatchObject({
+      status: 'Clearing',
+      error: 'CLUSTER_UNREACHABLE',
+      message: expect.stringContaining('`data=keep` ends the clearing'),
+    })
+    expect(disposed).toEqual([])
+    await clearOurs(some.id, { data: 'keep' })
+    expect(await bench.read(some.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP' })
   })
 
   it('never asks another cluster', async () => {
