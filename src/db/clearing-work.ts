@@ -70,7 +70,7 @@ export function createClearingWorkRepository(
         [work.id, work.lease, leaseMs, deleted, JSON.stringify(left), moveTo, take],
         'record-clearing-batches',
       )
-      return row ? toBatches(row) : null
+      return row && !row.given_up ? toBatches(row) : null
     },
 
     moveOn: (work, { phase }) =>
@@ -115,6 +115,11 @@ export function createClearingWorkRepository(
       return rows.length === 1
     },
 
+    endGivenUp: async (work) => {
+      const rows = await db.sql(END_GIVEN_UP, [work.id, work.lease, 'GIVEN_UP'], 'end-given-up-clearing')
+      return rows.length === 1
+    },
+
     findOthersAt: async (work, locationKeys) => {
       const rows = await db.sql<{ id: string }>(
         `select id from snapshot where namespace_id = $1::uuid and location_key = any($2::text[]) and status <> 'Cleared'
@@ -127,12 +132,13 @@ export function createClearingWorkRepository(
   }
 }
 
-const HELD = `id = $1::uuid and lease_token = $2::uuid and lease_until > now() and ended_at is null`
+const LEASED = `id = $1::uuid and lease_token = $2::uuid and lease_until > now() and ended_at is null`
+const HELD = `${LEASED} and given_up_by is null`
 const RENEWED = `lease_until = now() + make_interval(secs => $3::float8 / 1000)`
 /** Nobody has taken it meanwhile, whether or not the lease has run out. */
 const GIVEN_BACK = `
   next_action_at = now() + make_interval(secs => $3::float8 / 1000), lease_token = null, lease_until = null
-  where id = $1::uuid and lease_token = $2::uuid and ended_at is null`
+  where id = $1::uuid and lease_token = $2::uuid and ended_at is null and given_up_by is null`
 const WENT_WELL = `tries = 0, error_code = null, error_message = null, error_at = null`
 
 /** A key alone is a text: most lists are long, and most buckets keep no versions. */
@@ -141,7 +147,7 @@ const toJson = ({ key, versionId }: ClearingEntry): EntryJson => (versionId === 
 const fromJson = (json: EntryJson): ClearingEntry =>
   typeof json === 'string' ? { key: json, versionId: null } : { key: json[0], versionId: json[1] }
 
-type BatchesRow = { batches: { number: number; locations: EntryJson[] }[] }
+type BatchesRow = { given_up: boolean; batches: { number: number; locations: EntryJson[] }[] }
 const toBatches = ({ batches }: BatchesRow): ClearingBatch[] =>
   batches.map(({ number, locations }) => ({ number, entries: locations.map(fromJson) }))
 
@@ -160,6 +166,7 @@ type WorkRow = Row & {
   deleted: number
   trigger_id: string | null
   asked_at: string | null
+  given_up: boolean
   tries: number
   lease_token: string
   location: string | null
@@ -189,7 +196,7 @@ const CLAIM_DUE = `
     from chosen where c.id = chosen.id
     returning c.*)
   select w.id, w.namespace_id, n.name as namespace, w.subject, w.snapshot_id, w.method, w.prefix, w.phase, w.found_empty, w.deleted, w.looked,
-    w.trigger_id, w.asked_at, w.tries, w.lease_token, s.location,
+    w.trigger_id, w.asked_at, w.given_up_by is not null as given_up, w.tries, w.lease_token, s.location,
     (select case when bool_or(b.mode = 'OBSERVE_ONLY') then 'OBSERVE_ONLY'
         when bool_or(b.changed_to is not null and not b.follow_identity) then 'CLUSTER_IDENTITY_CHANGED' end
       from cluster b where b.namespace_id = w.namespace_id and b.id in (j.cluster_id, r.cluster_id)) as blocked,
@@ -225,14 +232,15 @@ const toWork = (row: WorkRow): ClearingWork => ({
   deleted: Number(row.deleted),
   triggerId: row.trigger_id,
   askedAt: row.asked_at === null ? null : new Date(row.asked_at),
+  givenUp: row.given_up,
   tries: row.tries,
   lease: row.lease_token,
 })
 
 // -------------------------------------------------------------------------------------------------- batches
 
-const held = (columns: string): string => `
-  held as (update clearing set ${columns}${RENEWED} where ${HELD} returning id, namespace_id)`
+const held = (columns: string, where = HELD): string => `
+  held as (update clearing set ${columns}${RENEWED} where ${where} returning id, namespace_id, given_up_by)`
 
 const SAVE_BATCH = `
   with ${held('')}
@@ -257,20 +265,23 @@ const COMPLETE_LIST = `
 const batchesWhere = (condition: string, limit: string): string => `
   select coalesce((select json_agg(json_build_object('number', t.number, 'locations', t.locations) order by t.number)
     from (select b.number, b.locations from clearing_batch b
-      where b.clearing_id = held.id and b.done_at is null and ${condition} order by b.number limit ${limit}) t), '[]') as batches
+      where b.clearing_id = held.id and b.done_at is null and ${condition} order by b.number limit ${limit}) t), '[]') as batches, held.given_up_by is not null as given_up
   from held`
 
 const TAKE_BATCHES = `
   with ${held('')}
   ${batchesWhere('(b.number = 0) = $4::boolean', '$5::int')}`
 
-/** In a phase of its own nothing has failed, or it would stay where it is. */
+/** In a phase of its own nothing has failed, or it would stay where it is. What has gone is counted also after a giving up. */
 const RECORD_BATCHES = `
-  with ${held(`deleted = least(objects, deleted + $4::bigint), phase = coalesce($6::text, phase),
+  with ${held(
+    `deleted = least(objects, deleted + $4::bigint), phase = coalesce($6::text, phase),
     tries = case when $6::text is null then tries else 0 end,
     error_code = case when $6::text is null then error_code end,
     error_message = case when $6::text is null then error_message end,
-    error_at = case when $6::text is null then error_at end, `)},
+    error_at = case when $6::text is null then error_at end, `,
+    LEASED,
+  )},
   recorded as (select * from jsonb_to_recordset($5::jsonb) as l(number int, locations jsonb)),
   written as (
     update clearing_batch b set locations = l.locations, done_at = case when l.locations = '[]'::jsonb then now() end
@@ -288,13 +299,17 @@ const ABANDON = `
 /** The batches are nobody's any more: a finished clearing costs one row. */
 const END = endClearing(`phase = 'DONE', ${WENT_WELL}`, HELD)
 
-/** Of the clearing `where`: its snapshot is Cleared for the reason $3 by $4. */
-export function endClearing(set: string, where: string): string {
+/** How far it had come stays to be seen: its phase, and how many of how many objects had gone. Flink takes nothing back. */
+export const GIVEN_UP = `tries = 0, message = concat_ws(' ', message, case when method = 'FLINK' and asked_at is not null
+  then 'Given up; Flink had been asked to delete it, and may still do so.' else 'Given up: what was left stays where it is.' end)`
+
+/** Of the clearing `where`: its snapshot is Cleared for the reason $3 `by`. */
+export function endClearing(set: string, where: string, by = '$4'): string {
   return `
   with done as (
     update clearing set ${set}, ended_at = now(), next_action_at = null, lease_token = null, lease_until = null
     where ${where}
-    returning id, namespace_id, snapshot_id, reason, message, requested_by, objects, deleted, bytes),
+    returning id, namespace_id, snapshot_id, reason, message, requested_by, given_up_by, objects, deleted, bytes),
   emptied as (delete from clearing_batch b using done where b.clearing_id = done.id),
   cleared as (
     update snapshot s set status = 'Cleared', reason = $3, message = done.message, verdict = null,
@@ -303,7 +318,7 @@ export function endClearing(set: string, where: string): string {
     returning s.id, s.namespace_id, s.job_id, s.kind, s.source, s.reason, s.message),
   moved as (
     insert into history.snapshot_transition (namespace_id, snapshot_id, from_status, to_status, reason, message, by)
-    select namespace_id, id, 'Clearing', 'Cleared', reason, message, $4 from cleared),
+    select namespace_id, id, 'Clearing', 'Cleared', reason, message, ${by} from cleared),
   told as (
     insert into history.event (namespace_id, type, job_id, snapshot_id, data)
     select c.namespace_id, 'snapshot.status', c.job_id, c.id,
@@ -312,3 +327,9 @@ export function endClearing(set: string, where: string): string {
     from cleared c, done)
   select id from done`
 }
+
+const END_GIVEN_UP = endClearing(
+  GIVEN_UP,
+  `${LEASED} and given_up_by is not null`,
+  '(select given_up_by from done)',
+)

@@ -20,7 +20,7 @@ import type {
 import type { InspectionRepository } from '../ports/inspections.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Scope } from '../ports/scope.ts'
-import { endClearing } from './clearing-work.ts'
+import { endClearing, GIVEN_UP } from './clearing-work.ts'
 import { type Database, type Row, type Sql, violatedConstraint } from './client.ts'
 import { constraintOf, withDomainErrors } from './errors.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
@@ -82,7 +82,8 @@ export const createClearingRepository = (db: Database, others: Others): Clearing
     },
 
     async giveUp({ namespaceId }, snapshotId, requestedBy) {
-      await db.sql(GIVE_UP, [snapshotId, namespaceId, 'GIVEN_UP', requestedBy])
+      const ended = await db.sql(GIVE_UP, [snapshotId, namespaceId, 'GIVEN_UP', requestedBy])
+      if (ended.length === 0) await db.sql(MARK_GIVEN_UP, [snapshotId, namespaceId, requestedBy])
     },
 
     async findCleared(ids) {
@@ -272,11 +273,16 @@ const BEGIN = `
       jsonb_build_object('from', $10::text, 'to', 'Clearing', 'reason', reason, 'kind', kind, 'source', source) from marked)
   select 1 as begun from begun`
 
-/** How far it had come stays to be seen: its phase, and how many of how many objects had gone. */
+/** Cleared(GIVEN_UP) promises that nothing more is deleted: a holder may have a request under way. */
 const GIVE_UP = endClearing(
-  `tries = 0, message = concat_ws(' ', message, 'Given up: what was left stays where it is.')`,
-  'snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null',
+  GIVEN_UP,
+  'snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null and (lease_until is null or lease_until < now())',
 )
+
+/** Due at once, for the case that its holder is gone. */
+const MARK_GIVEN_UP = `
+  update clearing set given_up_by = coalesce(given_up_by, $3), next_action_at = now()
+  where snapshot_id = $1::uuid and namespace_id = $2::uuid and ended_at is null`
 
 // ---------------------------------------------------------------------------------------------------- show
 

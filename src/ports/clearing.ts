@@ -82,13 +82,18 @@ export type ClearingWork = {
   deleted: number
   triggerId: string | null
   askedAt: Date | null
+  /** Somebody has given up on it: it is ended before anything else. */
+  givenUp: boolean
   tries: number
   lease: string
   /** Taken with the last write: these go next. */
   taken?: ClearingBatch[] | undefined
 }
 
-/** Each write needs the lease, renews it, and answers false when it is lost: then nothing was written. */
+/**
+ * Each write needs the lease, renews it, and answers false when it is lost, or somebody has given up on the clearing: then
+ * nothing was written, and nothing more may be asked of a store.
+ */
 export interface ClearingWorkRepository {
   claimDue(limit: number): Promise<ClearingWork[]>
   renew(work: ClearingWork): Promise<boolean>
@@ -114,7 +119,7 @@ export interface ClearingWorkRepository {
   ): Promise<ClearingBatch[] | null>
   /**
    * What was not deleted stays in its batch. `moveTo`: the phase that follows. Answers up to `take` others that are to go next;
-   * null when the lease is lost.
+   * null when the lease is lost, or somebody has given up: in that case what was deleted is still counted.
    */
   recordBatches(
     work: ClearingWork,
@@ -136,6 +141,8 @@ export interface ClearingWorkRepository {
   abandon(work: ClearingWork, error: { code: string; message: string }): Promise<boolean>
   /** Clearing → Cleared with its transition and event; the list of its files goes. */
   end(work: ClearingWork, reason: 'CLEARED' | 'FORGOTTEN'): Promise<boolean>
+  /** By its holder, with nothing under way: one that somebody has given up on ends, Cleared(GIVEN_UP). */
+  endGivenUp(work: ClearingWork): Promise<boolean>
   /** Of these normalised locations those that another snapshot of the namespace, not Cleared, has. */
   findOthersAt(work: ClearingWork, locationKeys: readonly string[]): Promise<string[]>
 }
@@ -150,8 +157,8 @@ export interface ClearingRepository {
    */
   begin(scope: Scope, clearing: NewClearing): Promise<ClearingBegun>
   /**
-   * A clearing under way ends now, Cleared(GIVEN_UP), with what is left where it is: whoever holds it loses its lease. Harmless
-   * when it has ended.
+   * A clearing that no worker holds ends now, Cleared(GIVEN_UP), with what is left where it is. Of a held one nobody knows what
+   * is under way: its holder begins nothing more and ends it, or whoever takes it up after the lease. Harmless when it has ended.
    */
   giveUp(scope: Scope, snapshotId: string, requestedBy: string): Promise<void>
   /** Of these snapshots those that are not, or no longer, Clearing. */

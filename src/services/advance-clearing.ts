@@ -53,23 +53,27 @@ async function advance(claimed: ClearingWork, ports: AdvanceClearingPorts): Prom
   let work = claimed
   // a store may take longer for a few thousand objects than the lease lasts
   const lease = keepLease(() => ports.clearingWork.renew(claimed), ports.limits.renewMs)
+  let written: unknown = !claimed.givenUp
   try {
-    for (;;) {
+    while (written) {
       const stepped = await takeStep(work, { ...ports, mayDelete: lease.isHeld })
-      if (stepped.kind !== 'next') return
+      written = stepped.kind !== 'lost'
+      if (stepped.kind !== 'next') break
       work = { ...work, tries: 0, ...stepped.changes }
       if (stepped.pauseMs > 0) {
-        await ports.clearingWork.pause(work, stepped.pauseMs)
+        written = await ports.clearingWork.pause(work, stepped.pauseMs)
         ports.sweepIn?.(stepped.pauseMs)
-        return
+        break
       }
     }
   } catch (error) {
     if (error instanceof NoOrphan) await abandon(work, ports, error)
-    else await retreat(work, ports, error)
+    else written = await retreat(work, ports, error)
   } finally {
     lease.stop()
   }
+  // nothing of ours is under way any more: now it may be said that nothing more is deleted
+  if (!written) await leaveOnFailure(ports, work, ports.clearingWork.endGivenUp(work))
 }
 
 type Stepped = ClearingStepped | { kind: 'ended' }
@@ -115,7 +119,7 @@ async function end(
   const ended = await clearingWork.end(work, reason)
   crashPoint('clearing-ended')
   if (ended) log.info({ snapshotId: work.snapshotId, reason }, 'cleared')
-  return { kind: 'ended' }
+  return ended ? { kind: 'ended' } : { kind: 'lost' }
 }
 
 async function abandon(work: ClearingWork, ports: AdvanceClearingPorts, error: NoOrphan): Promise<void> {
@@ -125,7 +129,7 @@ async function abandon(work: ClearingWork, ports: AdvanceClearingPorts, error: N
 }
 
 /** Shown with the snapshot, and tried again with a growing pause. */
-async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: unknown): Promise<void> {
+async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: unknown): Promise<unknown> {
   const shown = describe(error)
   ports.log[shown.foreseen ? 'warn' : 'error'](
     { snapshotId: work.snapshotId, phase: work.phase, error: shown.foreseen ? shown.message : error },
@@ -136,7 +140,7 @@ async function retreat(work: ClearingWork, ports: AdvanceClearingPorts, error: u
     tries: work.tries + 1,
     error: { code: shown.code, message: shown.message },
   })
-  await leaveOnFailure(ports, work, released)
+  return leaveOnFailure(ports, work, released)
 }
 
 /** Postgres is away as well: the lease runs out and the sweep of any worker takes the row up again. */

@@ -4,8 +4,8 @@ import { v7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Fauxqs, startFauxqs } from '../../dev/services/s3.ts'
 import { DomainError } from '../../src/domain/errors.ts'
-import type { ClearingWork } from '../../src/ports/clearing.ts'
-import type { ObjectStores } from '../../src/ports/storage.ts'
+import type { ClearingWork, ClearingWorkRepository } from '../../src/ports/clearing.ts'
+import type { ObjectStore, ObjectStores } from '../../src/ports/storage.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
 import { findClearingCrashPoints } from '../faults/crash-point-names.ts'
 import {
@@ -217,8 +217,13 @@ describe('clearing', () => {
       clearOurs(stuck.id, { data: 'keep' }),
       clearOurs(stuck.id, { data: 'keep', force: true }),
     ])
+    // its holder may have a request under way: nobody says yet that nothing more goes
+    expect(await bench.read(stuck.id)).toMatchObject({ status: 'Clearing' })
     expect(await bench.work.renew(held)).toBe(false)
+    expect(await bench.work.takeBatches(held, 'metadata', 1)).toBeNull()
     expect(await bench.work.end(held, 'CLEARED')).toBe(false)
+    expect(await bench.work.endGivenUp(held)).toBe(true)
+    expect(await bench.work.endGivenUp(held)).toBe(false)
     expect(await bench.read(stuck.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', batches: 0 })
     await clearOurs(stuck.id, { data: 'keep' })
     expect(deletions()).toEqual([])
@@ -228,6 +233,75 @@ describe('clearing', () => {
       [stuck.id],
     )
     expect(told).toHaveLength(1)
+  })
+
+  it('answers that what is left stays only when no deletion can follow any more', async () => {
+    await newest()
+    const some = await savepoint()
+    await clearOurs(some.id)
+    const answers: string[] = []
+    const slow = (address: Parameters<ObjectStores['of']>[0]): ObjectStore => {
+      const store = stores.of(address)
+      const deleteMany: ObjectStore['deleteMany'] = async (...values) => {
+        answers.push((await clearOurs(some.id, { data: 'keep' })).status)
+        return store.deleteMany(...values)
+      }
+      return { ...store, list: store.list.bind(store), head: store.head.bind(store), deleteMany }
+    }
+    await bench.sweep({ stores: { of: slow } })
+    // what was on its way when it was asked has gone, and is counted; nothing followed
+    expect(answers).toEqual(['Clearing'])
+    expect(await bench.read(some.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', deleted: 1 })
+    expect(deletions()).toEqual([[keyOf(`${some.location}/_metadata`)]])
+    for (const file of some.files) expect(await exists(file)).toBe(true)
+  })
+
+  it('sends nothing more of what waits once a renewal finds that somebody has given up', async () => {
+    await newest()
+    const some = await savepoint()
+    await clearOurs(some.id)
+    const late = (address: Parameters<ObjectStores['of']>[0]): ObjectStore => {
+      const store = stores.of(address)
+      const deleteMany: ObjectStore['deleteMany'] = async (places, options) => {
+        await clearOurs(some.id, { data: 'keep' })
+        while (options?.mayStart?.()) await new Promise((resolve) => setTimeout(resolve, 5))
+        return store.deleteMany(places, options)
+      }
+      return { ...store, list: store.list.bind(store), head: store.head.bind(store), deleteMany }
+    }
+    const renewals: boolean[] = []
+    const clearingWork: ClearingWorkRepository = {
+      ...bench.work,
+      renew: async (work) => {
+        const renewed = await bench.work.renew(work)
+        renewals.push(renewed)
+        return renewed
+      },
+    }
+    await bench.sweep({ stores: { of: late }, clearingWork, limits: { renewMs: 500 } })
+    expect(renewals.at(-1)).toBe(false)
+    expect(renewals.filter((renewed) => !renewed)).toHaveLength(1)
+    expect(await bench.read(some.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', deleted: 0 })
+    expect(deletions()).toEqual([])
+  })
+
+  it('gives up on what a killed worker held, once its lease is over', async () => {
+    await newest()
+    const some = await savepoint()
+    await clearOurs(some.id)
+    await bench.work.claimDue(5)
+    expect(await clearOurs(some.id, { data: 'keep' })).toMatchObject({ status: 'Clearing' })
+    await database.db.sql(
+      `update clearing set lease_until = now() - interval '1 s' where lease_until is not null`,
+    )
+    await bench.sweep()
+    expect(await bench.read(some.id)).toMatchObject({ status: 'Cleared', reason: 'GIVEN_UP', batches: 0 })
+    expect(deletions()).toEqual([])
+    const [last] = await database.db.sql(
+      `select by from history.snapshot_transition where snapshot_id = $1 and to_status = 'Cleared'`,
+      [some.id],
+    )
+    expect(last).toEqual({ by: 'token:test' })
   })
 
   it('gives up half way, and says how much had gone', async () => {
