@@ -75,8 +75,11 @@ const useColumns = (folder: string | null): string => `
             ? ''
             : `
         union
-        select id from run where namespace_id = s.namespace_id and restored_key collate "C" >= ${folder} collate "C"
-          and restored_key collate "C" < (left(${folder}, -1) || '0') collate "C"`
+        select id from run where namespace_id = s.namespace_id and restored_key is not null
+          and left(restored_key, 512) collate "C" >= left(${folder}, 512) collate "C"
+          and left(restored_key, 512) collate "C" < (case when length(${folder}) <= 512
+            then left(${folder}, -1) || '0' else left(${folder}, 512) || chr(1) end) collate "C"
+          and starts_with(restored_key, ${folder})`
         }) hit
         join run r on r.id = hit.id join job j on j.id = r.job_id join cluster c on c.id = r.cluster_id
       where r.state not in ('FINISHED', 'CANCELED', 'FAILED')), '[]'::json) as runs`

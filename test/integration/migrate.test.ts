@@ -16,10 +16,10 @@ const SHIPPED = [
   '0007_rules_of_a_job',
   '0008_looked',
   '0009_failed_of_a_kind',
-  '0010_restored_below',
+  '0010_heirs',
   '0011_schedule_catch_up',
   '0012_schedule_rule_id',
-  '0012_restored_from',
+  '0013_given_up',
 ]
 
 let postgres: Awaited<ReturnType<typeof openPostgres>>
