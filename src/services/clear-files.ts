@@ -230,6 +230,8 @@ async function findMetadata(
   if (instants === null) return null
   const { now, requestedAt, completedAt } = instants
   const writtenFrom = Math.max(requestedAt.getTime() + CLOCK_MS, now.getTime() - QUIET_MS)
+  // Flink's instant is that of the last acknowledgement, by the clock of the JobManager; `_metadata` is written after it.
+  const completedBy = new Date((completedAt ?? requestedAt).getTime() + CLOCK_MS)
   const ownMetadata = joinLocation(own, '_metadata')
   const found: Location[] = []
   for await (const { objects } of listPages(store, jobDirectory)) {
@@ -240,7 +242,7 @@ async function findMetadata(
           `${JSON.stringify(locationKey(location))} was written after the clearing had been asked for: somebody uses the directory. It goes on an hour after the last such write.`,
         )
       }
-      if (sameLocation(location, ownMetadata) && isOverwritten(modifiedAt, completedAt ?? requestedAt)) {
+      if (sameLocation(location, ownMetadata) && isOverwritten(modifiedAt, completedBy)) {
         throw new ClearingProblem(
           'SNAPSHOT_IN_USE',
           'Its _metadata was written again after it had completed: another checkpoint lies at its place. `data=keep` forgets this one and leaves what lies there.',
