@@ -14,7 +14,8 @@ import type {
 import type { InspectionRepository } from '../ports/inspections.ts'
 import { toStorageAddress } from './addresses.ts'
 import type { Database, Row } from './client.ts'
-import { runHasEnded } from './lifecycles.ts'
+import { MOST_HEIRS, restoredAtOrBelow, uninspectedOfHeirs, withHeirs } from './heirs.ts'
+import { RUN_HAS_ENDED, runHasEnded } from './lifecycles.ts'
 import { HELD, releaseOperation, renewOperation } from './operation-lease.ts'
 
 export type AuditWorkOptions = { leaseMs: number; newLease: () => string }
@@ -74,7 +75,13 @@ export function createAuditWorkRepository(
         unit?.snapshotId == null
           ? []
           : await inspections.listNeedersBelow({ namespaceId }, `${unit.key.replace(/\/$/, '')}/`, null, 1)
-      facts.push({ row: row.row, beingCopied: row.being_copied, needed: needers.length > 0, run: row.run })
+      facts.push({
+        row: row.row,
+        beingCopied: row.being_copied,
+        needed: needers.length > 0,
+        builtOn: row.built_on,
+        run: row.run,
+      })
     }
     return facts
   }
@@ -215,7 +222,20 @@ const LIST_PRESENT = `
     and (s.kind = 'SAVEPOINT' or r.id is null or ${runHasEnded('r')})
   order by s.id limit $5`
 
-type UnitFactsRow = Row & { row: UnitRow | null; being_copied: boolean; run: UnitFacts['run'] }
+type UnitFactsRow = Row & {
+  row: UnitRow | null
+  being_copied: boolean
+  built_on: boolean
+  run: UnitFacts['run']
+}
+
+/** Of the directory `u`: what its heirs hold is known when all of them are over and somebody has looked into what they left. */
+const IS_BUILT_ON = `(
+  with ${withHeirs('$1::uuid', restoredAtOrBelow('$1::uuid', 'u.snapshot_id', `rtrim(u.key, '/')`))}
+  select (select count(*) from heirs) > ${MOST_HEIRS}
+    or exists (select 1 from heirs cross join lateral (
+      select 1 from run r where r.id = heirs.id and not ${RUN_HAS_ENDED} limit 1) alive)
+    or exists (${uninspectedOfHeirs('$1::uuid', 'u.snapshot_id')}))`
 
 /** A row by the id in the path, else by its location, which is unique; the newest run by its Flink job id. */
 const READ_UNITS = `
@@ -232,6 +252,7 @@ const READ_UNITS = `
         where l.namespace_id = $1::uuid and l.location_key = u.key and l.status <> 'Cleared' limit 1))) as row,
     u.snapshot_id is not null and exists (select 1 from operation o where o.namespace_id = $1::uuid and o.kind = 'COPY'
       and o.ended_at is null and o.input ->> 'copy' = u.snapshot_id::text) as being_copied,
+    u.snapshot_id is not null and ${IS_BUILT_ON} as built_on,
     case when u.flink_job_id is null then null else (
       select json_build_object('job', r.job_id, 'version', r.version, 'isOver', ${runHasEnded('r')})
       from run r where r.namespace_id = $1::uuid and r.flink_job_id = u.flink_job_id

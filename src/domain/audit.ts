@@ -1,7 +1,7 @@
 /**
  * What lies in a storage, told from the rows that know it. Pure. A directory is an orphan only when its shape says that we made
- * it, no row needs it, nothing in it is younger than a day, and it holds no `_metadata`: whatever holds one may be
- * restored by somebody, and is offered for registration instead (`product.md` §1.4, §3).
+ * it, no row needs it, no run may have built on it, nothing in it is younger than a day, and it holds no `_metadata`: whatever
+ * holds one may be restored by somebody, and is offered for registration instead (`product.md` §1.4, §3).
  */
 import type { ClearingPhase } from './clearing.ts'
 import type { SnapshotStatus } from './snapshot-status.ts'
@@ -152,6 +152,11 @@ export type UnitFacts = {
   beingCopied: boolean
   /** A snapshot that is not Cleared needs a file in it. */
   needed: boolean
+  /**
+   * A run was restored from it otherwise than with NO_CLAIM, itself or through others, and it, or a snapshot of its that nobody
+   * has looked into, may still use files in it: Flink subsumes what it has claimed, and keeps the files it needs.
+   */
+  builtOn: boolean
   /** The newest run with its Flink job id. */
   run: { job: string; version: number | null; isOver: boolean } | null
 }
@@ -198,7 +203,7 @@ export function judgeUnit(unit: Unit, facts: UnitFacts, now: Date): Judgement {
 
 function judgeAttempt(
   unit: Unit,
-  { row, beingCopied, needed }: UnitFacts,
+  { row, beingCopied, needed, builtOn }: UnitFacts,
   now: Date,
   of: (kind: UsageKind, finding?: Judgement['finding']) => Judgement,
   unregistered: () => Judgement,
@@ -208,7 +213,7 @@ function judgeAttempt(
     return of('SAVEPOINT')
   if (owned && row.status !== 'Present') return of('FAILED')
   if (unit.hasMetadata) return unregistered()
-  if (needed || isYoung(unit, now)) return of('SAVEPOINT')
+  if (needed || builtOn || isYoung(unit, now)) return of('SAVEPOINT')
   return of('ORPHAN', {
     kind: 'ORPHAN',
     message: owned

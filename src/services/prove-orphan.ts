@@ -1,6 +1,7 @@
 /**
  * Proves, at the moment something is to be deleted, that a directory still is an orphan: of the shape of our savepoints,
- * listed again to its end, with no `_metadata` and nothing younger than a day, and no row that needs it.
+ * listed again to its end, with no `_metadata` and nothing younger than a day, no row that needs it and no run that may have
+ * built on it.
  */
 import { addToUnit, judgeUnit, type Unit, unitOf } from '../domain/audit.ts'
 import { isInside, locationKey, parseLocation, relativeSegments } from '../domain/location.ts'
@@ -61,7 +62,7 @@ export async function proveOrphan(
   throw noOrphan(
     finding?.kind === 'UNREGISTERED'
       ? 'It holds a `_metadata` by now: somebody may restore it.'
-      : 'A snapshot needs it, or something in it is younger than 24 hours.',
+      : 'A snapshot needs it, a run may have built on it, or something in it is younger than 24 hours.',
   )
 }
 

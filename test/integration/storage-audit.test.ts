@@ -26,7 +26,8 @@ import { createObjectStores } from '../../src/storage/stores.ts'
 import { insertCheckpoint } from '../support/checkpoints.ts'
 import { type ClearingBench, insertOwnedSavepoint, openClearingBench } from '../support/clearing.ts'
 import { openMigratedDatabase, type TestDatabase } from '../support/database.ts'
-import { createTenants, newFlinkJobId, type Tenant } from '../support/fixtures.ts'
+import { createTenants, insertRun, newFlinkJobId, type Tenant } from '../support/fixtures.ts'
+import { explaining, nodesOf, rowsRead } from '../support/plans.ts'
 import { fixedSecrets } from '../support/storage-address.ts'
 
 let database: TestDatabase
@@ -151,6 +152,11 @@ const clear = (operation: string, findings: number[], tenant: Tenant = ours) =>
 const drainClearings = async () => {
   for (let round = 0; round < 8; round++) await bench.sweep()
 }
+const restore = (run: string, { key, mode }: { key: string; mode: string | null }) =>
+  database.db.sql(
+    'update run set restored_key = $1, claim_mode = $2, completed_checkpoints = 9 where id = $3',
+    [key, mode, run],
+  )
 const attempt = (id: string, more = '1/savepoint-abcdef-0123456789ab') =>
   `ours/orders/savepoints/${id}/${more}`
 
@@ -378,6 +384,10 @@ describe('an orphan', () => {
     ['is written again', (file: string) => put(file.replace(/part$/, 'more'), 1)],
     ['may not be cleared any more', () => database.db.sql('update storage set clear_checkpoints = false')],
     [
+      'was restored with CLAIM by a live run',
+      (file: string) => restore(ours.runId, { key: file.replace(/\/part$/, ''), mode: 'CLAIM' }),
+    ],
+    [
       'is copied to',
       (_file: string, id: string) =>
         database.db.sql(
@@ -423,6 +433,125 @@ describe('an orphan', () => {
     await drainClearings()
     expect(await has(one.file)).toBe(false)
   })
+
+  describe('of a savepoint that Flink has subsumed, its SST files left where checkpoints name them,', () => {
+    /** Its `_metadata` is gone, and the row says so; restored by our run. */
+    const subsumed = async (mode: string | null) => {
+      const { db } = database
+      const claimed = await insertOwnedSavepoint(db, ours, root)
+      await put(`${claimed.location}/000012.sst`)
+      await restore(ours.runId, { key: claimed.location, mode })
+      await db.sql(`update snapshot set status = 'Cleared', reason = 'SUBSUMED' where id = $1`, [claimed.id])
+      return claimed
+    }
+    const orphans = async () => places(await findingsOf(await audit(), 'ORPHAN')).length
+    const end = (run: string) =>
+      database.db.sql(`update run set state = 'CANCELED', ended_at = now() where id = $1`, [run])
+    const inspect = (snapshot: string, key: string | null) => {
+      const empty = { summary: JSON.parse('{}'), metadataBytes: 1, fileCount: 1, fileBytes: 1 }
+      const file = { kind: 'absolute' as const, roles: [], sizeBytes: 1, references: 1, mayBeShared: true }
+      return createInspectionRepository(database.db).save(
+        ours.caller,
+        snapshot,
+        { ...empty, inspectedAt: new Date().toISOString() },
+        key === null ? [] : [{ ...file, position: 0, key, path: key }],
+      )
+    }
+
+    it.each(['CLAIM', 'LEGACY', null])(
+      'is none while the run that was restored with %s lives',
+      async (mode) => {
+        await subsumed(mode)
+        expect(await orphans()).toBe(0)
+        const { reclaimable } = await getStorageUsage(ports())({ caller: ours.caller, storage: 'state' })
+        expect(reclaimable).toEqual([])
+      },
+    )
+
+    it('is one after NO_CLAIM, which builds on nothing', async () => {
+      await subsumed('NO_CLAIM')
+      expect(await orphans()).toBe(1)
+    })
+
+    it('is none either when only the id of the savepoint says what the run was restored from', async () => {
+      const { id } = await subsumed('CLAIM')
+      await database.db.sql('update run set restored_key = null, restored_snapshot_id = $1', [id])
+      expect(await orphans()).toBe(0)
+    })
+
+    it('is none after the run until each checkpoint it left was looked into, and names nothing there', async () => {
+      const { location } = await subsumed('CLAIM')
+      const left = await insertCheckpoint(database.db, ours, { flinkCheckpointId: 12, at: new Date() })
+      await end(ours.runId)
+      expect(await orphans()).toBe(0)
+      await inspect(left, `${location}/000012.sst`)
+      expect(await orphans()).toBe(0)
+      await inspect(left, null)
+      expect(await orphans()).toBe(1)
+    })
+
+    it('is none after a lost run until somebody confirms its end', async () => {
+      await subsumed('CLAIM')
+      await database.db.sql(`update run set state = 'LOST' where id = $1`, [ours.runId])
+      expect(await orphans()).toBe(0)
+      await database.db.sql('update run set end_confirmed_at = now() where id = $1', [ours.runId])
+      expect(await orphans()).toBe(1)
+    })
+
+    it('is none while a run lives that was restored from a checkpoint nobody saw, through any number of runs', async () => {
+      await subsumed('CLAIM')
+      let before = ours.runId
+      for (const name of ['second', 'third']) {
+        await end(before)
+        const jobId = v7()
+        await database.db.sql(
+          `insert into job (id, namespace_id, name, cluster_id, savepoint_storage_id, attach_flink_job_name)
+           values ($1, $2, $3, $4, $5, $3)`,
+          [jobId, ours.caller.namespaceId, name, ours.clusterId, ours.storageId],
+        )
+        const run = await insertRun(database.db, { ...ours, jobId })
+        const [{ id } = { id: '' }] = await database.db.sql<{ id: string }>(
+          'select flink_job_id as id from run where id = $1',
+          [before],
+        )
+        await restore(run, { key: `s3://elsewhere/${id}/chk-7`, mode: null })
+        before = run
+      }
+      expect(await orphans()).toBe(0)
+      await restore(before, { key: `s3://elsewhere/${newFlinkJobId()}/chk-7`, mode: null })
+      expect(await orphans()).toBe(1)
+    })
+  })
+
+  it('is told by indexes among 5,000 runs that were restored', async () => {
+    const { db } = database
+    await db.sql(
+      `insert into run (id, namespace_id, job_id, cluster_id, flink_job_id, state, flink_state, flink_start_time, started_at,
+         restored_key, claim_mode)
+       select gen_random_uuid(), $1, $2, $3, md5(n::text), 'FINISHED', 'FINISHED', n, now(),
+         's3://elsewhere/' || md5((n / 2)::text) || '/chk-' || n, 'CLAIM'
+       from generate_series(1, 5000) n`,
+      [ours.caller.namespaceId, ours.jobId, ours.clusterId],
+    )
+    const { location } = await insertOwnedSavepoint(db, ours, root)
+    await restore(ours.runId, { key: location, mode: 'CLAIM' })
+    await db.pool.query('analyze run, snapshot')
+    const { db: explained, plan } = explaining(db)
+    const repository = createAuditWorkRepository(explained, createInspectionRepository(db), {
+      leaseMs: 20_000,
+      newLease: v7,
+    })
+    const units = [v7(), v7(), v7()].map((id) => ({
+      key: `${root}/${attempt(id)}`,
+      snapshotId: id,
+      flinkJobId: null,
+    }))
+    const used = { key: location, snapshotId: v7(), flinkJobId: null }
+    const facts = await repository.readUnits(ours.caller, [...units, used])
+    expect(facts.map(({ builtOn }) => builtOn)).toEqual([false, false, false, true])
+    expect(nodesOf(plan, 'run').map((node) => node['Node Type'])).not.toContain('Seq Scan')
+    expect(rowsRead(plan, 'run')).toBeLessThan(100)
+  }, 30_000)
 
   it('is asked about again while its store is away', async () => {
     const one = await orphan()

@@ -66,7 +66,11 @@ describe('a directory of an attempt', () => {
     ...changes,
   })
   const judge = (given: Partial<UnitFacts> = {}, changes: Partial<Unit> = {}) =>
-    judgeUnit(unit(changes), { row: null, beingCopied: false, needed: false, run: null, ...given }, NOW)
+    judgeUnit(
+      unit(changes),
+      { row: null, beingCopied: false, needed: false, builtOn: false, run: null, ...given },
+      NOW,
+    )
 
   test('without a row, older than a day and without _metadata is an orphan', () => {
     expect(judge()).toMatchObject({ kind: 'ORPHAN', finding: { kind: 'ORPHAN' } })
@@ -81,6 +85,7 @@ describe('a directory of an attempt', () => {
       [{}, { newestAt: null }],
       [{}, { ageless: true }],
       [{ needed: true }, {}],
+      [{ builtOn: true }, {}],
       [{ beingCopied: true }, {}],
       [{ row: row({ isHere: true }) }, {}],
       [{ row: row({ settled: false }) }, {}],
@@ -97,6 +102,12 @@ describe('a directory of an attempt', () => {
         expect(judge({ row: row({ status }), ...facts }, changes).finding?.kind).not.toBe('ORPHAN')
       }
     }
+  })
+
+  test('of a savepoint that a run has subsumed is none while that run, or an heir of it, may use its files', () => {
+    const subsumed = { row: row({ status: 'Cleared' }) }
+    expect(judge({ ...subsumed, builtOn: true })).toMatchObject({ kind: 'SAVEPOINT', finding: null })
+    expect(judge(subsumed)).toMatchObject({ kind: 'ORPHAN' })
   })
 
   test('that holds _metadata is offered for registration', () => {
