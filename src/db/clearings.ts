@@ -23,6 +23,7 @@ import type { Scope } from '../ports/scope.ts'
 import { endClearing, GIVEN_UP } from './clearing-work.ts'
 import { type Database, type Row, type Sql, violatedConstraint } from './client.ts'
 import { constraintOf, withDomainErrors } from './errors.ts'
+import { restoredFrom, uninspectedOfHeirs, withHeirs } from './heirs.ts'
 import { RUN_HAS_ENDED } from './lifecycles.ts'
 import { readReferences } from './references.ts'
 import { RESTORABLE } from './restorable.ts'
@@ -145,10 +146,7 @@ const toFacts = (
 
 const LIFECYCLES = LIFECYCLE_KINDS.map((kind) => `'${kind}'`).join(', ')
 
-/**
- * `uninspected`: a run that was restored from it may have built on its files, unless it said NO_CLAIM (then its first
- * checkpoint is a full one: FLINK-25195). So may every later snapshot of that job; what they need says their `_metadata`.
- */
+/** `uninspected`: its heirs may have built on its files (`heirs.ts`); what their snapshots need says their `_metadata`. */
 const FACTS = `
   select ${SNAPSHOT_COLUMNS}, st.uri as storage_uri, st.provider as storage_provider, st.clear_checkpoints,
     (select json_agg(json_build_object('id', c.id, 'name', c.name, 'observeOnly', c.mode = 'OBSERVE_ONLY',
@@ -157,19 +155,10 @@ const FACTS = `
     r.id is null or ${RUN_HAS_ENDED} as run_is_over,
     (select o.id from operation o where o.job_id = s.job_id and o.namespace_id = s.namespace_id and o.ended_at is null
       and o.kind in (${LIFECYCLES}) and o.snapshot_id = s.id limit 1) as open_operation,
-    array(select n.id::text from (
-        select q.job_id, min(q.started_at) as since from (
-          select id, job_id, started_at from run where namespace_id = s.namespace_id and restored_key = s.location_key
-            and claim_mode is distinct from 'NO_CLAIM'
-          union
-          select id, job_id, started_at from run where namespace_id = s.namespace_id and restored_snapshot_id = s.id
-            and claim_mode is distinct from 'NO_CLAIM') q
-        group by q.job_id) f
-        join snapshot n on n.job_id = f.job_id and n.namespace_id = s.namespace_id and n.status = 'Present'
-          and n.id <> s.id and n.created_at >= f.since and n.location is not null
-      where s.owned_prefix is not null
-        and not exists (select 1 from snapshot_inspection i where i.snapshot_id = n.id and i.namespace_id = n.namespace_id)
-      order by n.created_at desc, n.id desc limit ${UNINSPECTED_READ}) as uninspected
+    case when s.owned_prefix is null then '{}' else array(
+      with ${withHeirs('s.namespace_id', restoredFrom('s'))}
+      select n.id::text from (${uninspectedOfHeirs('s.namespace_id', 's.id')}) n
+      order by n.created_at desc, n.id desc limit ${UNINSPECTED_READ}) end as uninspected
   from snapshot s ${SNAPSHOT_JOINS}
     left join run r on r.id = s.run_id and r.namespace_id = s.namespace_id
   where s.id = $1::uuid and s.namespace_id = $2::uuid`

@@ -6,6 +6,11 @@ import type { Reference, SnapshotKind } from '../domain/snapshot.ts'
 import type { ReferenceRepository } from '../ports/runs.ts'
 import type { Database, Row, Sql } from './client.ts'
 import { withDomainErrors } from './errors.ts'
+import { MOST_HEIRS, restoredFrom, withHeirs } from './heirs.ts'
+import { RUN_HAS_ENDED } from './lifecycles.ts'
+
+/** Of heirs that live; one is enough to spare what they may use. */
+const HEIRS_NAMED = 20
 
 type ReferenceRow = Row & {
   kind: SnapshotKind
@@ -13,6 +18,8 @@ type ReferenceRow = Row & {
   clusters: Reference[]
   runs: RestoredRun[]
   copies: OpenCopy[]
+  heirs: RestoredRun[]
+  many_heirs: boolean
 }
 
 export const createReferenceRepository = (db: Database): ReferenceRepository =>
@@ -41,8 +48,19 @@ export async function readReferences(
     runs: row.runs,
     claimedByRun: row.claimed_by_run_id,
     copies: row.copies,
+    heirs: row.heirs,
+    manyHeirs: row.many_heirs,
   }
 }
+
+/** A `RestoredRun` from the run `r`, its job `j` and its cluster `c`. */
+const RUN_JSON = `json_build_object('id', r.id, 'state', r.state,
+        'job', json_build_object('id', j.id, 'name', j.name), 'cluster', json_build_object('id', c.id, 'name', c.name),
+        'attached', j.attach_flink_job_id is not null or j.attach_flink_job_name is not null,
+        'endConfirmed', r.end_confirmed_at is not null, 'completedCheckpoints', r.completed_checkpoints,
+        'succeeded', exists (select 1 from run later
+          where later.job_id = r.job_id and later.namespace_id = r.namespace_id
+            and (later.started_at, later.id) > (r.started_at, r.id) and later.completed_checkpoints > 0))`
 
 /**
  * Of the snapshot `s`, as `copies`, `clusters` and `runs`. Everything by an index: `operation_open_copy_key`,
@@ -59,14 +77,7 @@ const useColumns = (folder: string | null): string => `
       where c.namespace_id = s.namespace_id and c.deleted_at is null
         and (c.recovery_key = s.location_key${folder === null ? '' : ` or starts_with(c.recovery_key, ${folder})`})),
       '[]'::json) as clusters,
-    coalesce((select json_agg(json_build_object('id', r.id, 'state', r.state,
-        'job', json_build_object('id', j.id, 'name', j.name), 'cluster', json_build_object('id', c.id, 'name', c.name),
-        'attached', j.attach_flink_job_id is not null or j.attach_flink_job_name is not null,
-        'endConfirmed', r.end_confirmed_at is not null, 'completedCheckpoints', r.completed_checkpoints,
-        'succeeded', exists (select 1 from run later
-          where later.job_id = r.job_id and later.namespace_id = r.namespace_id
-            and (later.started_at, later.id) > (r.started_at, r.id) and later.completed_checkpoints > 0))
-        order by r.started_at desc, r.id desc)
+    coalesce((select json_agg(${RUN_JSON} order by r.started_at desc, r.id desc)
       from (
         select id from run where namespace_id = s.namespace_id and restored_key = s.location_key
         union
@@ -86,8 +97,18 @@ const useColumns = (folder: string | null): string => `
 
 export const USE_COLUMNS = useColumns(null)
 
+/** Of a savepoint whose directory is ours; who may still use that of a checkpoint says `checkpoint-directories.ts`. */
 const readOf = (columns: string): string => `
-  select s.kind, s.claimed_by_run_id, ${columns}
-  from snapshot s where s.id = $1::uuid and s.namespace_id = $2::uuid`
+  select s.kind, s.claimed_by_run_id, coalesce(h.heirs, '[]'::json) as heirs, coalesce(h.many, false) as many_heirs, ${columns}
+  from snapshot s left join lateral (
+    with ${withHeirs('s.namespace_id', restoredFrom('s'))}
+    select (select count(*) from heirs) > ${MOST_HEIRS} as many,
+      (select json_agg(alive.run) from (
+        select ${RUN_JSON} as run from heirs
+          cross join lateral (select * from run r where r.id = heirs.id and not ${RUN_HAS_ENDED} limit 1) r
+          join job j on j.id = r.job_id join cluster c on c.id = r.cluster_id
+        order by r.started_at desc, r.id desc limit ${HEIRS_NAMED}) alive) as heirs) h
+    on s.kind = 'SAVEPOINT' and s.owned_prefix is not null
+  where s.id = $1::uuid and s.namespace_id = $2::uuid`
 const READ = readOf(USE_COLUMNS)
 const READ_BELOW = readOf(useColumns('$3::text'))

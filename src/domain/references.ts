@@ -44,6 +44,10 @@ export function stillNeeds(run: RestoredRun, kind: SnapshotKind): boolean {
   return run.attached || run.completedCheckpoints === 0
 }
 
+/** Checkpoints of its own do not free a run from what these are built on; only its end does. */
+const mayBuildOn = (run: RestoredRun, kind: SnapshotKind): boolean =>
+  stillNeeds({ ...run, attached: true }, kind)
+
 /** Every reason why it must not go; empty when nobody we know of needs it. */
 export function listUses(facts: {
   kind: SnapshotKind
@@ -53,8 +57,12 @@ export function listUses(facts: {
   claimedByRun: string | null
   /** Open operations that copy it. */
   copies?: readonly OpenCopy[]
+  /** Runs whose checkpoints may be built on its files. */
+  heirs?: readonly RestoredRun[]
+  /** There are more than were followed. */
+  manyHeirs?: boolean
 }): SnapshotUse[] {
-  const { kind, clusters, runs, claimedByRun, copies = [] } = facts
+  const { kind, clusters, runs, claimedByRun, copies = [], heirs = [], manyHeirs = false } = facts
   const configured = clusters.map(
     (cluster): SnapshotUse => ({
       reason: 'CLUSTER_CONFIGURATION',
@@ -67,6 +75,21 @@ export function listUses(facts: {
   const restored = runs
     .filter((run) => stillNeeds(run, kind))
     .map((run): SnapshotUse => ({ reason: 'RUN', message: describe(run, kind), ...placeOf(run) }))
+  const named = new Set([claimedByRun, ...restored.map(({ run }) => run)])
+  const builtOn = heirs
+    .filter((run) => mayBuildOn(run, kind) && !named.has(run.id))
+    .map((run): SnapshotUse => ({ reason: 'RUN', message: describeHeir(run), ...placeOf(run) }))
+  const unknown: SnapshotUse[] = manyHeirs
+    ? [
+        {
+          reason: 'RUN',
+          message: 'More runs than are followed were restored from it, or from checkpoints of one another.',
+          cluster: null,
+          job: null,
+          run: null,
+        },
+      ]
+    : []
   const claimed: SnapshotUse[] =
     claimedByRun === null
       ? []
@@ -88,7 +111,7 @@ export function listUses(facts: {
       run: null,
     }),
   )
-  return [...configured, ...restored, ...claimed, ...copying]
+  return [...configured, ...restored, ...builtOn, ...unknown, ...claimed, ...copying]
 }
 
 const placeOf = ({ cluster, job, id }: RestoredRun) => ({ cluster, job, run: id })
@@ -101,3 +124,6 @@ function describe(run: RestoredRun, kind: SnapshotKind): string {
     ? `${from} and was lost from sight: it counts as live until a later run of the job completes a checkpoint, or ${word}.`
     : `${from} and was lost from sight: it counts as live ${word}.`
 }
+
+const describeHeir = ({ id, job }: RestoredRun): string =>
+  `The run ${id} of ${job.name} may have built its checkpoints on files of it, and has not ended.`

@@ -53,6 +53,13 @@ export interface ReferenceRepository {
     runs: RestoredRun[]
     claimedByRun: string | null
     copies: OpenCopy[]
+    /**
+     * Of a savepoint: live runs that may have built on its files, restored from it otherwise than with NO_CLAIM, or from a
+     * checkpoint of such a run.
+     */
+    heirs: RestoredRun[]
+    /** There are more than were followed. */
+    manyHeirs: boolean
   } | null>
 }
 

@@ -8,6 +8,7 @@ import type { ClearingWork, ClearingWorkRepository } from '../../src/ports/clear
 import type { ObjectStore, ObjectStores } from '../../src/ports/storage.ts'
 import { createObjectStores } from '../../src/storage/stores.ts'
 import { findClearingCrashPoints } from '../faults/crash-point-names.ts'
+import { insertCheckpoint } from '../support/checkpoints.ts'
 import {
   type ClearingBench,
   insertOwnedSavepoint,
@@ -464,6 +465,106 @@ describe('what must stay', () => {
     await setMode('NO_CLAIM')
     expect(await clearOurs(restored.id)).toMatchObject({ status: 'Clearing' })
     expect(await exists(`${later.location}/_metadata`)).toBe(true)
+  })
+
+  describe('is what heirs of it may have built on:', () => {
+    const sql: TestDatabase['db']['sql'] = (...values) => database.db.sql(...values)
+    /** A run of a job of that name, restored from there. */
+    const restoredRun = async (name: string, key: string, mode: string | null): Promise<Tenant> => {
+      const jobId = v7()
+      await sql(
+        `insert into job (id, namespace_id, name, cluster_id, savepoint_storage_id) values ($1, $2, $3, $4, $5)`,
+        [jobId, ours.caller.namespaceId, name, ours.clusterId, ours.storageId],
+      )
+      const tenant = { ...ours, jobId }
+      const runId = await insertRun(database.db, tenant)
+      await sql(
+        'update run set restored_key = $1, claim_mode = $2, completed_checkpoints = 3 where id = $3',
+        [key, mode, runId],
+      )
+      return { ...tenant, runId }
+    }
+    const end = ({ runId }: Tenant) =>
+      sql(`update run set state = 'FINISHED', ended_at = now() where id = $1`, [runId])
+    const checkpoint = async (tenant: Tenant, status: 'Present' | 'Cleared'): Promise<string> => {
+      const [run] = await sql<{ id: string }>('select flink_job_id as id from run where id = $1', [
+        tenant.runId,
+      ])
+      const location = `${root}/checkpoints/${run?.id}/chk-5`
+      await insertCheckpoint(database.db, tenant, { flinkCheckpointId: 5, at: new Date(), location, status })
+      return location
+    }
+
+    it('a live run of another job, restored from a checkpoint of the run that was restored from it', async () => {
+      await newest()
+      const base = await savepoint()
+      const first = await restoredRun('first', base.location, 'LEGACY')
+      const heir = await restoredRun('renamed', await checkpoint(first, 'Cleared'), null)
+      await end(first)
+      expect(await clearOurs(base.id, { force: true }).catch((reason: unknown) => reason)).toMatchObject({
+        code: 'SNAPSHOT_IN_USE',
+        extra: { inUseBy: [{ reason: 'RUN', run: heir.runId, job: { name: 'renamed' } }] },
+      })
+      const why = { reason: 'KEEP_COUNT', message: null } as const
+      expect(await refusal(clearOurs(base.id, { why }))).toBe('SNAPSHOT_IN_USE')
+      await sql(`update run set claim_mode = 'NO_CLAIM' where id = $1`, [heir.runId])
+      expect(await clearOurs(base.id)).toMatchObject({ status: 'Clearing' })
+    })
+
+    it('one restored from a checkpoint that nobody saw, but none restored from a savepoint in between', async () => {
+      await newest()
+      const base = await savepoint()
+      const first = await restoredRun('first', base.location, 'CLAIM')
+      const [run] = await sql<{ id: string }>('select flink_job_id as id from run where id = $1', [
+        first.runId,
+      ])
+      const heir = await restoredRun('renamed', `s3://elsewhere/${run?.id}/chk-15`, null)
+      await end(first)
+      expect(await refusal(clearOurs(base.id))).toBe('SNAPSHOT_IN_USE')
+      await sql('update run set restored_key = $1 where id = $2', ['s3://elsewhere/savepoint-1', heir.runId])
+      expect(await clearOurs(base.id)).toMatchObject({ status: 'Clearing' })
+    })
+
+    it('what an heir that has ended left, though nobody can look into it', async () => {
+      await newest()
+      const base = await savepoint()
+      const first = await restoredRun('first', base.location, null)
+      const heir = await restoredRun('renamed', await checkpoint(first, 'Cleared'), null)
+      await checkpoint(heir, 'Present')
+      for (const run of [first, heir]) await end(run)
+      expect(await clearOurs(base.id).catch((reason: unknown) => reason)).toMatchObject({
+        code: 'SNAPSHOT_IN_USE',
+        message: expect.stringMatching(/could not be looked into/),
+      })
+    })
+
+    it('what a run made whose JobManager is ten minutes ahead', async () => {
+      await newest()
+      const base = await savepoint()
+      const ahead = await restoredRun('first', base.location, null)
+      await sql(`update run set started_at = now() + interval '10 min' where id = $1`, [ahead.runId])
+      await checkpoint(ahead, 'Present')
+      await end(ahead)
+      expect(await refusal(clearOurs(base.id))).toBe('SNAPSHOT_IN_USE')
+    })
+
+    it('a run that begins behind our back stops the worker before anything goes', async () => {
+      await newest()
+      const base = await savepoint()
+      const first = await restoredRun('first', base.location, 'CLAIM')
+      await end(first)
+      await clearOurs(base.id)
+      await restoredRun('renamed', await checkpoint(first, 'Cleared'), null)
+      expect(await bench.drain(base.id)).toMatchObject({ status: 'Clearing', error: 'SNAPSHOT_IN_USE' })
+      expect(deletions()).toEqual([])
+    })
+
+    it('but not after NO_CLAIM by a live run of ours with a checkpoint of its own', async () => {
+      await newest()
+      const base = await savepoint()
+      await restoredRun('first', base.location, 'NO_CLAIM')
+      expect(await clearOurs(base.id)).toMatchObject({ status: 'Clearing' })
+    })
   })
 
   it("is what a cluster's configuration names, and what Flink has claimed", async () => {

@@ -42,6 +42,19 @@ describe('a run needs what it was restored from', () => {
     ])
   })
 
+  it('and what its checkpoints may be built on until it ends, named once', () => {
+    const heirs = [run({ id: 'heir', attached: false }), run({ id: 'claimer' }), run({ id: 'restored' })]
+    const runs = [run({ id: 'restored' })]
+    const uses = listUses({ kind: 'SAVEPOINT', clusters: [], runs, claimedByRun: 'claimer', heirs })
+    expect(uses.map(({ reason, run: id }) => [reason, id])).toEqual([
+      ['RUN', 'restored'],
+      ['RUN', 'heir'],
+      ['CLAIMED', 'claimer'],
+    ])
+    const nobody = { kind: 'SAVEPOINT', clusters: [], runs: [], claimedByRun: null } as const
+    expect(listUses({ ...nobody, manyHeirs: true })).toHaveLength(1)
+  })
+
   it('and says which, beside the clusters that name it and the run that claimed it', () => {
     const uses = listUses({
       kind: 'CHECKPOINT',
