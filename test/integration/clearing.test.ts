@@ -505,7 +505,7 @@ describe('what must stay', () => {
         code: 'SNAPSHOT_IN_USE',
         extra: { inUseBy: [{ reason: 'RUN', run: heir.runId, job: { name: 'renamed' } }] },
       })
-      const why = { reason: 'KEEP_COUNT', message: null } as const
+      const why = { reason: 'KEEP_COUNT', message: null, basis: NO_RULE } as const
       expect(await refusal(clearOurs(base.id, { why }))).toBe('SNAPSHOT_IN_USE')
       await sql(`update run set claim_mode = 'NO_CLAIM' where id = $1`, [heir.runId])
       expect(await clearOurs(base.id)).toMatchObject({ status: 'Clearing' })
