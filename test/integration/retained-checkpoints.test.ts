@@ -264,20 +264,22 @@ describe.each(Object.entries(KINDS))('in a %s', (name, kind) => {
     if (first) expect(first.deletedKeys).toEqual([`${oldest.location}/_metadata`.replace('s3://state/', '')])
   })
 
-  it.skipIf(name !== 'folder')('is not taken for gone while its disk is not mounted', async () => {
-    const one = await retained(1, ['a'])
-    await retained(2, [])
-    await clear(one.id)
-    const mountPoint = fileURLToPath(root)
-    await rename(mountPoint, `${mountPoint}-disk`)
-    await mkdir(mountPoint)
-    expect(await bench.drain(one.id)).toMatchObject({ status: 'Clearing', error: 'STORAGE_UNREACHABLE' })
-    await rm(mountPoint, { recursive: true })
-    await rename(`${mountPoint}-disk`, mountPoint)
-    await database.db.sql('update clearing set error_code = null')
-    expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared', deleted: 3 })
-    expect(await which(['a'])).toEqual([])
-  })
+  // Only a folder has a disk that may be missing: a bucket that is not there answers so.
+  if (name === 'folder')
+    it('is not taken for gone while its disk is not mounted', async () => {
+      const one = await retained(1, ['a'])
+      await retained(2, [])
+      await clear(one.id)
+      const mountPoint = fileURLToPath(root)
+      await rename(mountPoint, `${mountPoint}-disk`)
+      await mkdir(mountPoint)
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Clearing', error: 'STORAGE_UNREACHABLE' })
+      await rm(mountPoint, { recursive: true })
+      await rename(`${mountPoint}-disk`, mountPoint)
+      await database.db.sql('update clearing set error_code = null')
+      expect(await bench.drain(one.id)).toMatchObject({ status: 'Cleared', deleted: 3 })
+      expect(await which(['a'])).toEqual([])
+    })
 
   it('two asked for at once go one after the other, and nothing of them stays', async () => {
     const one = await retained(1, ['a', 'b'])
