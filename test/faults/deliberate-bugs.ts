@@ -78,9 +78,10 @@ async function failOnce(lab: Lab): Promise<void> {
 }
 
 async function forgetWhileItRuns(lab: Lab): Promise<void> {
-  const { release } = await holdOne(lab)
+  const { id, release } = await holdOne(lab)
   const [accepted] = lab.flink.flink.acceptLog
   lab.flink.flink.forgetTrigger('savepoint', accepted?.triggerId ?? '', lab.job.id)
+  await Promise.race([lab.untilStatus(id, 'Failed').catch(() => undefined), sleep(2_500)])
   await sleep(2 * CLOCK_SLACK_MS)
   release()
 }
