@@ -12,6 +12,7 @@ import type { SnapshotStatus } from '../domain/snapshot-status.ts'
 import type { CheckpointDirectoryRepository } from '../ports/clearing.ts'
 import type { Database, Row } from './client.ts'
 import { withDomainErrors } from './errors.ts'
+import { RESTORED_FROM } from './heirs.ts'
 import { runHasEnded } from './lifecycles.ts'
 
 /** One more than a worker looks into for one clearing. */
@@ -121,9 +122,6 @@ const OWN = `
   select s.location, r.flink_job_id from snapshot s
     join run r on r.id = s.run_id and r.namespace_id = s.namespace_id
   where s.id = $1::uuid and s.namespace_id = $2::uuid and s.kind = 'CHECKPOINT'`
-
-/** As the index `run_restored_from_idx` has it: whose checkpoint a run was restored from. */
-const RESTORED_FROM = `substring(r.restored_key from '/([0-9a-f]{32})/chk-[0-9]+')`
 
 /**
  * `kin`: runs with this Flink job id on any cluster, or restored from below the folder; then whoever was restored from a

@@ -10,9 +10,10 @@ export const MOST_HEIRS = 500
 
 const MAY_BUILD_ON = `r.restored_key is not null and r.claim_mode is distinct from 'NO_CLAIM'`
 const RUN = 'r.id, r.job_id, r.cluster_id, r.flink_job_id, r.started_at'
-/** What application mode with HA calls every job; `run_restored_from_idx` holds the ids. */
+/** What application mode with HA calls every job. */
 const EVERY_JOB = '0'.repeat(32)
-const RESTORED_FROM = `substring(r.restored_key from '/([0-9a-f]{32})/chk-[0-9]+')`
+/** Whose checkpoint the run `r` was restored from, as `run_restored_from_idx` has it: Flink puts each below its Flink job id. */
+export const RESTORED_FROM = `substring(r.restored_key from '/([0-9a-f]{32})/chk-[0-9]+')`
 
 /** Restored from the snapshot, by its id or its location. */
 export const restoredFrom = (snapshot: string): string => `

@@ -4,6 +4,7 @@
  * holds one may be restored by somebody, and is offered for registration instead (`product.md` §1.4, §3).
  */
 import type { ClearingPhase } from './clearing.ts'
+import { FLINK_JOB_ID } from './location.ts'
 import type { SnapshotStatus } from './snapshot-status.ts'
 
 export const USAGE_KINDS = [
@@ -81,7 +82,6 @@ export type Unit = UnitPlace &
   }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const FLINK_JOB_ID = /^[0-9a-f]{32}$/
 const SAVEPOINT_FOLDER = /^savepoint-[0-9a-f]{6}-[0-9a-f]{12}$/
 
 /** The unit of an object with these segments below the root of a storage of `namespace`. */

@@ -131,7 +131,7 @@ export const snapshotDirectory = (location: Location): Location =>
     ? { ...location, segments: location.segments.slice(0, -1) }
     : location
 
-const FLINK_JOB_ID = /^[0-9a-f]{32}$/
+export const FLINK_JOB_ID = /^[0-9a-f]{32}$/
 const OF_CHECKPOINTS = /^(chk-\d+|shared|taskowned)$/
 
 /**

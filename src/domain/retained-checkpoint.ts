@@ -4,7 +4,14 @@
  * (RT/state/filesystem/AbstractFsCheckpointStorageAccess); outside it nothing is ever touched, and there nothing by prefix.
  */
 import { DomainError } from './errors.ts'
-import { formatLocation, isInside, type Location, parseLocation, snapshotDirectory } from './location.ts'
+import {
+  FLINK_JOB_ID,
+  formatLocation,
+  isInside,
+  type Location,
+  parseLocation,
+  snapshotDirectory,
+} from './location.ts'
 import type { RunState } from './resources.ts'
 import { folderKey } from './snapshot-files.ts'
 
@@ -91,7 +98,7 @@ export function placeOf(location: string, root: string, flinkJobId: string): Ret
   if (own === null || storageRoot === null) return null
   const jobDirectory = { ...own, segments: own.segments.slice(0, -1) }
   const isCheckpoint = /^chk-\d+$/.test(own.segments.at(-1) ?? '')
-  const isOfJob = /^[0-9a-f]{32}$/.test(flinkJobId) && jobDirectory.segments.at(-1) === flinkJobId
+  const isOfJob = FLINK_JOB_ID.test(flinkJobId) && jobDirectory.segments.at(-1) === flinkJobId
   return isCheckpoint && isOfJob && isInside(storageRoot, jobDirectory) ? { jobDirectory, own } : null
 }
 

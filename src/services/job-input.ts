@@ -1,7 +1,6 @@
+import { FLINK_JOB_ID } from '../domain/location.ts'
 import type { JobInput } from './api.ts'
 import { refuseInput } from './check-input.ts'
-
-const FLINK_JOB_ID = /^[0-9a-f]{32}$/
 
 export function checkJob({ attach, savepointTimeoutSeconds }: Partial<JobInput>): void {
   if (attach !== undefined && 'flinkJobId' in attach && !FLINK_JOB_ID.test(attach.flinkJobId)) {
